@@ -1,0 +1,1 @@
+"""Hubble Observer over gRPC. The only place that imports grpc and protobuf."""
