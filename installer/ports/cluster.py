@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -127,7 +128,7 @@ class Kube(Protocol):
 
     async def logs(
         self, pod: str, namespace: str, *, container: str = "", lines: int = 20, previous: bool = False
-    ) -> list[str]:
+    ) -> builtins.list[str]:
         """Return the last log lines of a container; an empty list when there are none yet."""
         ...
 
