@@ -79,7 +79,7 @@ async def speaks_tls(endpoint: Endpoint) -> bool:
         return True
     except ssl.SSLError as error:
         return "ALERT" in (error.reason or "")
-    except (OSError, TimeoutError):
+    except (OSError, TimeoutError, UnicodeError):  # UnicodeError: no possible host name
         return False
     writer.transport.abort()
     return True
