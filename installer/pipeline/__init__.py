@@ -1,0 +1,1 @@
+"""The install engine: steps, their runner, and what they share."""

@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from installer.domain.preflight import HostFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,14 @@ class Files(Protocol):
 
     def remove(self, path: Path) -> None:
         """Remove a file if it is there."""
+        ...
+
+
+class HostProbe(Protocol):
+    """Looks at the host without changing it."""
+
+    async def gather(self) -> HostFacts:
+        """Return the host's facts."""
         ...
 
 

@@ -1,0 +1,1 @@
+"""The steps of an install, one file each."""

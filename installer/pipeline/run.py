@@ -1,0 +1,219 @@
+"""What the steps of one run share: the specification, the tools, what was found, and what is being fetched."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from installer.domain.errors import BeeyardError
+from installer.domain.events import Event, LogLine, StepProgress
+from installer.domain.installed import Installed
+from installer.domain.plan import Change
+from installer.domain.spec import ClusterSpec
+from installer.ports.cluster import Kube, Kubes
+from installer.ports.helm import Helm, Release
+from installer.ports.host import Files, HostProbe, Processes, ServiceManager
+from installer.ports.sources import Bundle, Sources
+from installer.ports.kubeconfig import UserKubeconfigs
+from installer.ports.web import Downloader
+
+Emit = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a run behaves, beyond the specification.
+
+    Attributes:
+        allow_unsupported: versions outside the support table are warnings.
+        verify: prove the network at the end.
+        ready_timeout: seconds until everything must be ready.
+        undo_on_failure: take back what this run changed when it fails.
+        state_dir: our own state.
+        environment: variables of the invoking process (proxies).
+    """
+
+    allow_unsupported: bool = False
+    verify: bool = True
+    ready_timeout: float = 600.0
+    undo_on_failure: bool = False
+    state_dir: Path = Path("/var/lib/beeyard")
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class HelmFactory(Protocol):
+    """Opens the helm binary for a cluster."""
+
+    def __call__(self, binary: Path, kubeconfig: Path) -> Helm:
+        """Return helm on this kubeconfig."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The adapters that steps work with."""
+
+    processes: Processes
+    files: Files
+    services: ServiceManager
+    probe: HostProbe
+    downloader: Downloader
+    sources: Sources
+    kubes: Kubes
+    helm: HelmFactory
+    kubeconfigs: UserKubeconfigs
+    assets: Callable[[str], Path]
+    now: Callable[[], float]
+    wait_ready: Callable[[Run, float], Awaitable[None]]
+    prove: Callable[[Run], Awaitable[str]]
+
+
+class Artifacts:
+    """Things being fetched in the background; a step waits only for the one it needs."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, asyncio.Task[Path]] = {}
+        self._here: dict[str, Path] = {}
+
+    def put(self, name: str, path: Path) -> None:
+        """Name an artifact that is here already."""
+        self._here[name] = path
+
+    def start(self, group: asyncio.TaskGroup, name: str, fetch: Coroutine[Any, Any, Path]) -> None:
+        """Begin to fetch an artifact."""
+        self._tasks[name] = group.create_task(fetch, name=f"fetch {name}")
+
+    def has(self, name: str) -> bool:
+        """Whether the artifact is here or on its way."""
+        return name in self._tasks or name in self._here
+
+    async def get(self, name: str) -> Path:
+        """Wait for an artifact and return its path."""
+        if name in self._here:
+            return self._here[name]
+        if name not in self._tasks:
+            raise BeeyardError(
+                f"{name} was not fetched", why="The plan did not include it.", fix="Run again.", code="E-FETCH-002"
+            )
+        return await asyncio.shield(self._tasks[name])
+
+    async def all(self) -> None:
+        """Wait for everything."""
+        for task in list(self._tasks.values()):
+            await asyncio.shield(task)
+
+
+@dataclass(slots=True)
+class Run:
+    """One run, shared by its steps.
+
+    Attributes:
+        spec: the cluster to be.
+        options: how to behave.
+        tools: adapters.
+        emit: receives events.
+        installed: what earlier runs left, kept up to date by the steps.
+        warnings: findings that do not stop the run.
+        secrets: registers a value that must never be shown.
+        group: background work of the run; set while it executes.
+        artifacts: what is being fetched.
+        bundle: the bundle, where one is used.
+        k3s_version: release to be installed.
+        chart_version: chart to be installed.
+        helm_binary: helm, where it is here already.
+        release: the Helm release as found.
+        values: Helm values to be.
+        node_count: nodes to plan for.
+    """
+
+    spec: ClusterSpec
+    options: Options
+    tools: Tools
+    emit: Emit
+    installed: Installed
+    secrets: Callable[[str], None] = lambda _: None
+    warnings: list[str] = field(default_factory=list)
+    group: asyncio.TaskGroup | None = None
+    artifacts: Artifacts = field(default_factory=Artifacts)
+    bundle: Bundle | None = None
+    k3s_version: str = ""
+    chart_version: str = ""
+    helm_binary: Path | None = None
+    release: Release | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+    node_count: int = 1
+    current: str = ""
+    _kube: Kube | None = None
+
+    def save(self) -> None:
+        """Write down what is installed."""
+        self.tools.files.write(
+            self.options.state_dir / "installed.json", self.installed.dump(), mode=0o600, backup=False
+        )
+
+    @property
+    def kubeconfig(self) -> Path:
+        """k3s' own kubeconfig."""
+        return Path("/etc/rancher/k3s/k3s.yaml")
+
+    def log(self, text: str, level: str = "info", step: str | None = None) -> None:
+        """Emit a log line."""
+        self.emit(LogLine(self.tools.now(), self.current if step is None else step, level, text))
+
+    def progress(self, item: str, done: int, total: int, *, unit: str = "B", step: str | None = None) -> None:
+        """Emit progress of an item."""
+        self.emit(StepProgress(self.tools.now(), step or self.current, item, done, total, unit))
+
+    async def kube(self) -> Kube:
+        """Return the connection to the new cluster, opened at first use."""
+        if self._kube is None:
+            self._kube = await self.tools.kubes.open(str(self.kubeconfig))
+        return self._kube
+
+    async def helm(self) -> Helm:
+        """Return helm on the new cluster."""
+        binary = self.helm_binary or await self.artifacts.get("helm")
+        return self.tools.helm(binary, self.kubeconfig)
+
+    async def forget_kube(self) -> None:
+        """Close the connection; the next use opens a new one (k3s was restarted, certificates may differ)."""
+        if self._kube is not None:
+            await self._kube.close()
+            self._kube = None
+
+
+class Step(Protocol):
+    """One phase of a run: look, compare, change, prove, and take back.
+
+    Attributes:
+        id: stable short name.
+        title: what it does, for people.
+        background: ``verify`` may go on while the next steps run.
+    """
+
+    id: str
+    title: str
+    background: bool
+
+    async def gather(self, run: Run) -> None:
+        """Read facts; change nothing."""
+        ...
+
+    async def check(self, run: Run) -> list[Change]:
+        """Return what would change; an empty list when nothing is to do. Refuses what cannot be."""
+        ...
+
+    async def apply(self, run: Run) -> None:
+        """Make the changes; made to be run again after an interruption at any point."""
+        ...
+
+    async def verify(self, run: Run) -> str:
+        """Prove that the goal is reached; return one line about it."""
+        ...
+
+    async def undo(self, run: Run) -> None:
+        """Take back what ``apply`` of this run changed."""
+        ...

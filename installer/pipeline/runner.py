@@ -1,0 +1,169 @@
+"""Runs steps in order: plan first, then change, with events, a journal, retries and a clean end on interruption.
+
+A step may leave work in the background (downloads); it runs in the run's task group, so that the end of the run waits
+for it and its failure ends the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from installer.domain.errors import BeeyardError, TemporaryError
+from installer.domain.events import PlanMade, RunFinished, StepDone, StepFailed, StepStarted
+from installer.domain.plan import Plan, StepPlan
+from installer.pipeline.run import Run, Step
+from installer.ports.store import Journal
+
+TRIES = 4
+"""How often a step is tried when it fails for a passing reason."""
+
+
+@dataclass(slots=True)
+class Result:
+    """How a run ended.
+
+    Attributes:
+        changed: ids of the steps that changed something, in order.
+        timings: seconds by step id.
+        notes: one line by step id.
+    """
+
+    changed: list[str] = field(default_factory=list)
+    timings: dict[str, float] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+class Runner:
+    """Plans and executes the steps of one run."""
+
+    def __init__(self, steps: Sequence[Step], run: Run) -> None:
+        self._steps = list(steps)
+        self._run = run
+        self.result = Result()
+
+    async def plan(self) -> Plan:
+        """Gather facts and say what would change.
+
+        Raises:
+            RefusedError: a check says no.
+        """
+        plans = []
+        for step in self._steps:
+            self._run.current = step.id
+            await step.gather(self._run)
+            plans.append(StepPlan(step.id, step.title, tuple(await step.check(self._run))))
+        self._run.current = ""
+        plan = Plan(tuple(plans), tuple(self._run.warnings))
+        self._run.emit(PlanMade(self._run.tools.now(), plan))
+        return plan
+
+    async def execute(self, plan: Plan, journal: Journal) -> Result:
+        """Carry out a plan.
+
+        Raises:
+            BeeyardError: the error of the step that failed; the journal tells how far it came.
+        """
+        run, started = self._run, self._run.tools.now()
+        ok = False
+        try:
+            async with asyncio.TaskGroup() as group:
+                run.group = group
+                for step in self._steps:
+                    await self._step(step, plan, journal)
+            ok = True
+        except BaseExceptionGroup as errors:
+            if run.options.undo_on_failure:
+                await self._undo(journal)
+            raise next(_leaves(errors)) from None
+        finally:
+            run.group = None
+            seconds = run.tools.now() - started
+            journal.record("run-finished" if ok else "run-stopped", changed=bool(self.result.changed), seconds=seconds)
+            run.emit(
+                RunFinished(
+                    run.tools.now(), journal.run_id, ok, bool(self.result.changed), seconds, dict(self.result.timings)
+                )
+            )
+        return self.result
+
+    async def _step(self, step: Step, plan: Plan, journal: Journal) -> None:
+        run = self._run
+        run.current = step.id
+        began = run.tools.now()
+        run.emit(StepStarted(began, step.id, step.title))
+        with self._told(step, began, journal):
+            if self.result.changed:
+                await step.gather(run)
+                changes = await step.check(run)
+            else:
+                changes = list(next(item.changes for item in plan.steps if item.step == step.id))
+            if changes:
+                journal.record("step-started", step=step.id)
+                if any(change.kind != "proof" for change in changes):
+                    self.result.changed.append(step.id)
+                await self._apply(step)
+        if step.background:
+            assert run.group is not None
+            run.group.create_task(self._finish(step, began, journal, worked=bool(changes)), name=f"step {step.id}")
+        else:
+            await self._finish(step, began, journal, worked=bool(changes))
+
+    async def _finish(self, step: Step, began: float, journal: Journal, *, worked: bool) -> None:
+        run = self._run
+        with self._told(step, began, journal):
+            note = await step.verify(run)
+        seconds = run.tools.now() - began
+        self.result.timings[step.id] = seconds
+        self.result.notes[step.id] = note
+        if worked:
+            journal.record("step-done", step=step.id, seconds=seconds)
+        run.emit(StepDone(run.tools.now(), step.id, step.id in self.result.changed, seconds, note))
+
+    @contextmanager
+    def _told(self, step: Step, began: float, journal: Journal) -> Iterator[None]:
+        """Tell the journal and the event stream when the step fails or is interrupted."""
+        run = self._run
+        try:
+            yield
+        except BeeyardError as error:
+            journal.record("step-failed", step=step.id, code=error.code, what=error.what)
+            run.emit(StepFailed(run.tools.now(), step.id, run.tools.now() - began, error))
+            raise
+        except asyncio.CancelledError:
+            journal.record("step-interrupted", step=step.id)
+            raise
+
+    async def _apply(self, step: Step) -> None:
+        for left in reversed(range(TRIES)):
+            try:
+                await step.apply(self._run)
+            except TemporaryError as error:
+                if not left:
+                    raise
+                self._run.log(f"{error.what}; trying again in {error.delay:g} s", "warning")
+                await asyncio.sleep(error.delay)
+            else:
+                return
+
+    async def _undo(self, journal: Journal) -> None:
+        for step in reversed(self._steps):
+            if step.id not in self.result.changed:
+                continue
+            self._run.current = step.id
+            try:
+                await step.undo(self._run)
+                journal.record("step-undone", step=step.id)
+                self._run.log(f"{step.title}: taken back")
+            except BeeyardError as error:
+                self._run.log(f"{step.title}: could not be taken back: {error.what}. {error.fix}", "warning")
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
