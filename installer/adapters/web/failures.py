@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import ssl
@@ -121,7 +122,7 @@ def _of_connect(error: httpx.ConnectError, url: str, proxy: str) -> BeeyardError
     for cause in causes:
         if isinstance(cause, socket.gaierror):
             return TransientError(_unreachable(url, proxy, f"its name cannot be resolved: {cause.strerror}"))
-    reasons = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
+    reasons = [os.strerror(cause.errno) for cause in causes if isinstance(cause, OSError) and cause.errno]
     return TransientError(_unreachable(url, proxy, reasons[-1] if reasons else str(error)))
 
 

@@ -43,12 +43,14 @@ class ProxyRules:
         )
 
     def proxy_for(self, url: str) -> str:
-        """Return the proxy's URL, empty for a direct connection."""
-        parts = urlsplit(url)
-        proxy = self.https if parts.scheme == "https" else self.http
-        if not proxy or self._is_exempt((parts.hostname or "").rstrip("."), parts.port):
+        """Return the proxy's URL, empty for a direct connection (or for what is no URL)."""
+        try:
+            parts = urlsplit(url)
+            host, port = (parts.hostname or "").rstrip("."), parts.port
+        except ValueError:
             return ""
-        return proxy
+        proxy = self.https if parts.scheme == "https" else self.http
+        return "" if self._is_exempt(host, port) else proxy
 
     def _is_exempt(self, host: str, port: int | None) -> bool:
         if host in ("localhost", "::1") or _in_network(host, "127.0.0.0/8"):
