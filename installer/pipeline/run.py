@@ -12,12 +12,14 @@ from installer.domain.errors import BeeyardError
 from installer.domain.events import Event, LogLine, StepProgress
 from installer.domain.installed import Installed
 from installer.domain.plan import Change
+from installer.domain.releases import ChartRelease, Releases
 from installer.domain.spec import ClusterSpec
+from installer.pipeline.chart_values import chart_release
 from installer.ports.cluster import Kube, Kubes
 from installer.ports.helm import Helm, Release
 from installer.ports.host import Files, HostProbe, Processes, ServiceManager
-from installer.ports.sources import Bundle, Sources
 from installer.ports.kubeconfig import UserKubeconfigs
+from installer.ports.sources import Bundle, Sources
 from installer.ports.web import Downloader
 
 Emit = Callable[[Event], None]
@@ -67,7 +69,7 @@ class Tools:
     kubeconfigs: UserKubeconfigs
     assets: Callable[[str], Path]
     now: Callable[[], float]
-    wait_ready: Callable[[Run, float], Awaitable[None]]
+    wait_ready: Callable[[Run, float], Awaitable[str]]
     prove: Callable[[Run], Awaitable[str]]
 
 
@@ -117,7 +119,7 @@ class Run:
         emit: receives events.
         installed: what earlier runs left, kept up to date by the steps.
         warnings: findings that do not stop the run.
-        secrets: registers a value that must never be shown.
+        table: what is known of Cilium's versions.
         group: background work of the run; set while it executes.
         artifacts: what is being fetched.
         bundle: the bundle, where one is used.
@@ -126,7 +128,7 @@ class Run:
         helm_binary: helm, where it is here already.
         release: the Helm release as found.
         values: Helm values to be.
-        node_count: nodes to plan for.
+        current: id of the step at work.
     """
 
     spec: ClusterSpec
@@ -134,7 +136,7 @@ class Run:
     tools: Tools
     emit: Emit
     installed: Installed
-    secrets: Callable[[str], None] = lambda _: None
+    table: Releases
     warnings: list[str] = field(default_factory=list)
     group: asyncio.TaskGroup | None = None
     artifacts: Artifacts = field(default_factory=Artifacts)
@@ -144,9 +146,23 @@ class Run:
     helm_binary: Path | None = None
     release: Release | None = None
     values: dict[str, Any] = field(default_factory=dict)
-    node_count: int = 1
     current: str = ""
     _kube: Kube | None = None
+
+    @property
+    def chart(self) -> ChartRelease:
+        """What is known of the chart to be installed."""
+        return chart_release(self.table, self.chart_version, allow_unsupported=self.options.allow_unsupported)
+
+    @property
+    def bundle_path(self) -> Path:
+        """The bundle that the specification names."""
+        return Path(str(self.spec.downloads.bundle))
+
+    def warn(self, text: str) -> None:
+        """Keep a warning for the plan, once."""
+        if text not in self.warnings:
+            self.warnings.append(text)
 
     def save(self) -> None:
         """Write down what is installed."""

@@ -13,6 +13,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from installer.domain.errors import BeeyardError, DeadlineError
@@ -25,6 +26,8 @@ PREFIX = "beeyard-verify-"
 DEFAULT_IMAGE = "docker.io/rancher/mirrored-library-busybox:1.37.0"
 POLICY_TIMEOUT = 10.0
 """Seconds that a new policy may take until every agent enforces it."""
+ABANDONED = 300.0
+"""Age in seconds at which another proof's namespace was left behind by a killed program."""
 CONNECT = 2
 """Seconds that a connection may take."""
 
@@ -278,8 +281,9 @@ class Proof:
     async def _service_account(self) -> None:
         """Pods are refused until the controller has made the namespace's default ServiceAccount."""
         async with asyncio.timeout(self.timeout):
-            while await self.kube.get(SERVICE_ACCOUNTS, "default", namespace=self._namespace) is None:
-                await asyncio.sleep(0.05)
+            async for event in self.kube.watch([(SERVICE_ACCOUNTS, self._namespace)]):
+                if event.object or event.objects:
+                    return
 
     async def _ready_pods(self, image: str) -> dict[str, Object]:
         pods: dict[str, Object] = {}
@@ -319,7 +323,8 @@ class Proof:
 
     async def _remove_leftovers(self) -> None:
         for namespace in await self.kube.list(NAMESPACES, labels=LABELS):
-            if namespace.get("status", {}).get("phase") != "Terminating":
+            made = datetime.fromisoformat(namespace["metadata"]["creationTimestamp"]).timestamp()
+            if self.wall() - made > ABANDONED and namespace.get("status", {}).get("phase") != "Terminating":
                 await self._tear_down(namespace["metadata"]["name"])
 
     async def _tear_down(self, namespace: str) -> None:

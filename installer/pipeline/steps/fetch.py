@@ -12,7 +12,7 @@ from pathlib import Path
 
 from installer.domain.errors import RefusedError
 from installer.domain.plan import Change
-from installer.domain.releases import minor_of
+from installer.pipeline.chart_values import chart_release
 from installer.pipeline.run import Run
 from installer.ports.web import Download
 
@@ -34,7 +34,7 @@ class FetchStep:
             return
         self._known = True
         if run.spec.downloads.bundle:
-            self._bundle(run, Path(run.spec.downloads.bundle))
+            self._bundle(run)
         else:
             await self._k3s(run)
             await self._chart(run)
@@ -68,8 +68,8 @@ class FetchStep:
     async def undo(self, run: Run) -> None:
         """Nothing to take back: what was fetched lies in our cache and is used next time."""
 
-    def _bundle(self, run: Run, path: Path) -> None:
-        bundle = run.tools.sources.read_bundle(path)
+    def _bundle(self, run: Run) -> None:
+        bundle = run.tools.sources.read_bundle(run.bundle_path)
         installed = run.installed.k3s_version
         if installed and installed != bundle.k3s_version:
             raise _no_upgrade("k3s", installed, bundle.k3s_version)
@@ -84,8 +84,9 @@ class FetchStep:
         def progress(name: str, done: int, total: int) -> None:
             run.progress(name, done, total, step=self.id)
 
-        path = Path(str(run.spec.downloads.bundle))
-        bundle = run.bundle = await run.tools.sources.open_bundle(path, run.options.state_dir / "bundle", progress)
+        bundle = run.bundle = await run.tools.sources.open_bundle(
+            run.bundle_path, run.options.state_dir / "bundle", progress
+        )
         run.artifacts.put("k3s", bundle.k3s)
         run.artifacts.put("chart", _chart_cache(run))
         await asyncio.to_thread(run.tools.files.install, bundle.chart, _chart_cache(run), mode=0o644)
@@ -130,7 +131,7 @@ class FetchStep:
         if source.binary:
             run.helm_binary = Path(source.binary)
             return
-        bundled = run.tools.sources.read_bundle(Path(run.spec.downloads.bundle)) if run.spec.downloads.bundle else None
+        bundled = run.tools.sources.read_bundle(run.bundle_path) if run.spec.downloads.bundle else None
         version = bundled.helm_version if bundled and bundled.helm else source.version
         ours = run.options.state_dir / "bin" / f"helm-{version}"
         if ours.exists():
@@ -164,9 +165,10 @@ class FetchStep:
 
 def wanted_chart(run: Run) -> str:
     """Return the chart version to be: the one we installed while its minor is still wanted, else the table's."""
-    wanted = run.chart_release
+    asked = run.spec.cilium.version
+    wanted = chart_release(run.table, asked, allow_unsupported=run.options.allow_unsupported)
     installed = run.installed.chart_version
-    if installed and not wanted.exact and minor_of(installed) == wanted.minor:
+    if installed and asked.count(".") == 1 and installed.startswith(f"{wanted.minor}."):
         return installed
     if installed and installed != wanted.version:
         raise _no_upgrade("Cilium", installed, wanted.version)

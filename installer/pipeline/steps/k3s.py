@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from installer.domain import k3s_config, proxy
-from installer.domain.errors import BeeyardError, ConnectError, DeadlineError
+from installer.domain.errors import BeeyardError, ConnectError, DeadlineError, RefusedError
 from installer.domain.k3s_config import MergedConfig
 from installer.domain.plan import Change, file_diff
 from installer.pipeline.run import Run
@@ -23,6 +23,9 @@ REGISTRIES = Path("/etc/rancher/k3s/registries.yaml")
 LINKS = ("kubectl", "crictl", "ctr")
 API_TIMEOUT = 240.0
 """Seconds until the API must answer; a small board needs two minutes for its first start."""
+NO_SERVICE = ServiceState(installed=False, enabled=False, active=False)
+LASTING = ("cluster-cidr", "service-cidr", "cluster-dns", "cluster-domain", "data-dir")
+"""Keys that a cluster is made with; k3s cannot change them afterwards."""
 SECRET_KEYS = ("token", "agent-token", "password", "auth", "datastore-endpoint", "etcd-s3-secret-key")
 
 
@@ -46,7 +49,7 @@ class K3sStep:
     _config: MergedConfig | None = None
     _files: list[_Wanted] = field(default_factory=list)
     _before: dict[Path, FileState | None] = field(default_factory=dict)
-    _state: ServiceState = ServiceState(installed=False, enabled=False, active=False)
+    _state: ServiceState = NO_SERVICE
     _binary_changes: bool = False
     _undo: list[Callable[[], None]] = field(default_factory=list)
     _started: bool = False
@@ -76,6 +79,7 @@ class K3sStep:
 
     async def check(self, run: Run) -> list[Change]:
         """Compare with what the specification asks for."""
+        _refuse_lasting(run)
         changes = []
         if self._binary_changes:
             action = "update" if _binary(run).exists() else "create"
@@ -98,9 +102,9 @@ class K3sStep:
     async def apply(self, run: Run) -> None:
         """Put files in place and start the service."""
         restart = self._state.active and self._must_restart()
+        self._remember(run)  # before the change: a run that is killed here knows what is its own
         for item in self._changed():
             self._write(run, item)
-        self._remember(run)
         for source, dest in self._images(run):
             await asyncio.to_thread(run.tools.files.install, source, dest, mode=0o644)
         if self._binary_changes:
@@ -246,6 +250,22 @@ def _unit(run: Run) -> ServiceUnit:
         argv=(str(_binary(run)), "server"),
         env={**_proxy(run), **run.spec.k3s.env},
     )
+
+
+def _refuse_lasting(run: Run) -> None:
+    """Refuse to change what a running cluster was made with."""
+    if not run.installed.k3s_version:
+        return
+    before, want = run.installed.k3s_config, k3s_config.wanted(run.spec)
+    changed = [key for key in LASTING if key in before and str(want.get(key)) != str(before[key])]
+    if changed:
+        raise RefusedError(
+            "a running cluster cannot get other networks or names",
+            why="\n".join(f"{key}: made with {before[key]}, asked for is {want.get(key)}" for key in changed),
+            fix="Give the values that the cluster was made with.",
+            code="E-K3S-023",
+            details={"keys": changed},
+        )
 
 
 def _proxy(run: Run) -> dict[str, str]:

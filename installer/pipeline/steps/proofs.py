@@ -1,0 +1,153 @@
+"""Steps ``preflight``, ``ready`` and ``verify``: they prove, and change nothing that lasts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from installer.domain import preflight
+from installer.domain.errors import RefusedError
+from installer.domain.plan import Change
+from installer.domain.preflight import Finding, HostFacts, Wanted
+from installer.domain.spec_checks import check as spec_check
+from installer.pipeline.run import Run
+
+
+@dataclass(slots=True)
+class PreflightStep:
+    """Checks the specification and the host."""
+
+    id: str = "preflight"
+    title: str = "Check the host"
+    background: bool = False
+    _facts: HostFacts | None = None
+
+    async def gather(self, run: Run) -> None:
+        """Look at the host."""
+        self._facts = await run.tools.probe.gather()
+
+    async def check(self, run: Run) -> list[Change]:
+        """Refuse what cannot work; keep warnings for the plan."""
+        assert self._facts is not None
+        contradictions = spec_check(run.spec)
+        if contradictions:
+            raise RefusedError(
+                "the specification contradicts itself" if len(contradictions) > 1 else str(contradictions[0]),
+                why="\n".join(map(str, contradictions)) if len(contradictions) > 1 else "",
+                fix="Change these values.",
+                code="E-CONFIG-002",
+            )
+        findings = preflight.check(self._facts, wanted(run))
+        errors = [finding for finding in findings if finding.level == "error"]
+        if errors:
+            raise refusal(errors)
+        for finding in findings:
+            if finding.level == "warning":
+                run.warn(f"{finding.what}. {finding.fix}")
+        return []
+
+    async def apply(self, run: Run) -> None:
+        """Nothing to change."""
+
+    async def verify(self, run: Run) -> str:
+        """Say how it went."""
+        return f"{len(run.warnings)} warnings" if run.warnings else "nothing stands in the way"
+
+    async def undo(self, run: Run) -> None:
+        """Nothing to take back."""
+
+
+@dataclass(slots=True)
+class ReadyStep:
+    """Waits until everything is ready, judged by ourselves."""
+
+    id: str = "ready"
+    title: str = "Wait until everything is ready"
+    background: bool = False
+
+    async def gather(self, run: Run) -> None:
+        """Nothing to read before."""
+
+    async def check(self, run: Run) -> list[Change]:
+        """Nothing to change."""
+        del run
+        return []
+
+    async def apply(self, run: Run) -> None:
+        """Nothing to change."""
+
+    async def verify(self, run: Run) -> str:
+        """Wait."""
+        return await run.tools.wait_ready(run, run.options.ready_timeout)
+
+    async def undo(self, run: Run) -> None:
+        """Nothing to take back."""
+
+
+@dataclass(slots=True)
+class VerifyStep:
+    """Proves the network with real connections, once for every state of the installation."""
+
+    id: str = "verify"
+    title: str = "Prove the network"
+    background: bool = False
+    _note: str = ""
+
+    async def gather(self, run: Run) -> None:
+        """Nothing to read before."""
+
+    async def check(self, run: Run) -> list[Change]:
+        """Prove it unless the very same state was proven before."""
+        if not run.options.verify or run.installed.verified == _state(run):
+            return []
+        return [Change("proof", "run", "network", "three small pods, removed again")]
+
+    async def apply(self, run: Run) -> None:
+        """Prove it."""
+        self._note = await run.tools.prove(run)
+        run.installed.verified = _state(run)
+        run.save()
+
+    async def verify(self, run: Run) -> str:
+        """Say what was proven."""
+        if self._note:
+            return self._note
+        return "proven before for this very state" if run.options.verify else "left out"
+
+    async def undo(self, run: Run) -> None:
+        """Nothing to take back."""
+
+
+def wanted(run: Run) -> Wanted:
+    """Return what preflight compares the host with."""
+    k3s = run.spec.k3s
+    return Wanted(
+        cluster_cidr=k3s.cluster_cidr,
+        service_cidr=k3s.service_cidr,
+        data_dir=k3s.data_dir,
+        https_listen_port=k3s.https_listen_port,
+        wireguard=run.spec.cilium.encryption == "wireguard",
+        hubble=run.spec.hubble.enabled,
+        ours=bool(run.installed.service),
+        allow_unsupported=run.options.allow_unsupported,
+    )
+
+
+def refusal(errors: list[Finding]) -> RefusedError:
+    """Return one error for all findings that stop a run."""
+    first = errors[0]
+    if len(errors) == 1:
+        return RefusedError(first.what, why=first.evidence, fix=first.fix, code=first.code)
+    return RefusedError(
+        f"{len(errors)} things on this host stand in the way",
+        why="\n".join(f"{item.code} {item.what}: {item.evidence}. {item.fix}" for item in errors),
+        fix="Mend them in any order and run again; nothing was changed.",
+        code=first.code,
+        details={"findings": [item.to_dict() for item in errors]},
+    )
+
+
+def _state(run: Run) -> str:
+    state = [run.k3s_version, run.chart_version, run.values, run.installed.k3s_config]
+    return hashlib.sha256(json.dumps(state, sort_keys=True, default=str).encode()).hexdigest()
