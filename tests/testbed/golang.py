@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.testbed.tools import apt_install, cache_dir, run
+from tests.testbed.cache import cache_dir
+from tests.testbed.debian import apt_install
+from tests.testbed.shell import run
 
 # Debian keeps Go libraries as sources here.
 _GOPATH = "/usr/share/gocode"

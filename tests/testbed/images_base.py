@@ -6,7 +6,10 @@ import shutil
 from pathlib import Path
 
 from tests.testbed import golang, oci
-from tests.testbed.tools import HERE, cache_dir, drop_older, key, locked, run, say, unpack_debs
+from tests.testbed.cache import cache_dir, drop_older, key, locked
+from tests.testbed.debian import unpack_debs
+from tests.testbed.shell import run, say
+from tests.testbed.versions import HERE
 
 PAUSE = "docker.io/rancher/mirrored-pause:3.6"
 BUSYBOX = "docker.io/rancher/mirrored-library-busybox:1.37.0"

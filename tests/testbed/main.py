@@ -11,7 +11,7 @@ from pathlib import Path
 _REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(_REPO))
 
-from tests.testbed import bundle, down, tools  # noqa: E402 (the path comes first)
+from tests.testbed import bundle, cache, down, shell  # noqa: E402 (the path comes first)
 
 _USAGE = """usage: scripts/testbed COMMAND
 
@@ -37,14 +37,14 @@ def main(argv: list[str]) -> int:
         return 0 if asked else 2
     try:
         return commands[argv[0]](argv[1:])
-    except tools.BuildError as error:
-        tools.say(str(error))
+    except shell.BuildError as error:
+        shell.say(str(error))
         return 1
 
 
 def _build(_: list[str]) -> int:
     for name, path in bundle.build().items():
-        tools.say(f"{name} <- {path}")
+        shell.say(f"{name} <- {path}")
     return 0
 
 
@@ -69,7 +69,7 @@ def _down(arguments: list[str]) -> int:
 
 def _clean(arguments: list[str]) -> int:
     code = _down(arguments)
-    tools.delete_cache()
+    cache.delete_cache()
     return code
 
 

@@ -77,15 +77,29 @@ func (n *node) startControllers() error {
 		"--root-ca-file="+n.tls("server-ca.crt"), "--allocate-node-cidrs=true", "--cluster-cidr="+n.podCIDR,
 		"--service-cluster-ip-range="+n.serviceCIDR, "--cluster-signing-cert-file="+authority+".crt",
 		"--cluster-signing-key-file="+authority+".key", "--use-service-account-credentials=true",
-		"--configure-cloud-routes=false", "--leader-elect=false", "--bind-address=127.0.0.1", "--secure-port=10257",
+		"--configure-cloud-routes=false", "--node-monitor-period=1s", "--leader-elect=false", "--bind-address=127.0.0.1", "--secure-port=10257",
 		"--port=0", "--profiling=false")
 	if err != nil {
 		return err
 	}
-	scheduler := n.server("cred", "scheduler.kubeconfig")
-	_, err = n.start("kube-scheduler", "--kubeconfig="+scheduler, "--authentication-kubeconfig="+scheduler,
-		"--authorization-kubeconfig="+scheduler, "--leader-elect=false", "--bind-address=127.0.0.1",
-		"--secure-port=10259", "--port=0", "--profiling=false")
+	return n.startScheduler()
+}
+
+// startScheduler lets pods that could not be placed be tried again after a second at most.
+func (n *node) startScheduler() error {
+	kubeconfig, name := n.server("cred", "scheduler.kubeconfig"), n.server("etc", "scheduler.json")
+	config := map[string]interface{}{
+		"kind": "KubeSchedulerConfiguration", "apiVersion": "kubescheduler.config.k8s.io/v1beta1",
+		"podInitialBackoffSeconds": 1, "podMaxBackoffSeconds": 1,
+		"clientConnection": map[string]string{"kubeconfig": kubeconfig},
+		"leaderElection":   map[string]bool{"leaderElect": false},
+		"enableProfiling":  false,
+	}
+	if err := writeJSON(name, config); err != nil {
+		return err
+	}
+	_, err := n.start("kube-scheduler", "--config="+name, "--authentication-kubeconfig="+kubeconfig,
+		"--authorization-kubeconfig="+kubeconfig, "--bind-address=127.0.0.1", "--secure-port=10259", "--port=0")
 	return err
 }
 
@@ -105,7 +119,9 @@ func (n *node) startKubelet() error {
 	if taints := n.config.list("node-taint"); len(taints) > 0 {
 		args = append(args, "--register-with-taints="+strings.Join(taints, ","))
 	}
-	_, err = n.start("kubelet", append(args, extra(n.config, "kubelet-arg")...)...)
+	// No question to a cloud's metadata service: this kubelet asks there for registry credentials.
+	env := []string{"AWS_EC2_METADATA_DISABLED=true"}
+	_, err = n.spawn(os.Stderr, env, "kubelet", append(args, extra(n.config, "kubelet-arg")...)...)
 	return err
 }
 
@@ -124,12 +140,16 @@ func (n *node) writeKubeletConfig() (string, error) {
 		"imageGCHighThresholdPercent": 99, "imageGCLowThresholdPercent": 98,
 		"nodeStatusUpdateFrequency": "1s", "nodeStatusReportFrequency": "1m", "syncFrequency": "10s",
 	}
-	data, err := json.MarshalIndent(config, "", "  ")
-	if err != nil {
-		return "", err
-	}
 	name := n.agent("etc", "kubelet.json")
-	return name, writeFile(name, data, 0o600)
+	return name, writeJSON(name, config)
+}
+
+func writeJSON(name string, content interface{}) error {
+	data, err := json.MarshalIndent(content, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(name, data, 0o600)
 }
 
 // startProxy runs kube-proxy unless the configuration forbids it or the host has no iptables for it.

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"sort"
-	"strings"
 	"text/template"
 	"time"
 
@@ -149,56 +147,4 @@ func (n *node) startContainerd() error {
 		}
 		return err == nil
 	})
-}
-
-// importImages loads the image archives of the agent's images folder, now and whenever one appears or changes.
-func (n *node) importImages(stopped <-chan struct{}) {
-	folder := n.agent("images")
-	_ = os.MkdirAll(folder, 0o755)
-	loaded, seen := map[string]string{}, map[string]string{}
-	for first := true; ; first = false {
-		for name, state := range archives(folder) {
-			settled := first || seen[name] == state
-			seen[name] = state
-			if settled && loaded[name] != state {
-				loaded[name] = state
-				n.importImage(name)
-			}
-		}
-		select {
-		case <-stopped:
-			return
-		case <-time.After(400 * time.Millisecond):
-		}
-	}
-}
-
-func archives(folder string) map[string]string {
-	result := map[string]string{}
-	entries, _ := os.ReadDir(folder)
-	for _, entry := range entries {
-		name := entry.Name()
-		facts, err := entry.Info()
-		if err != nil || strings.HasPrefix(name, ".") {
-			continue
-		}
-		for _, suffix := range []string{".tar", ".tar.gz", ".tgz", ".tar.zst"} {
-			if strings.HasSuffix(name, suffix) {
-				result[filepath.Join(folder, name)] = fmt.Sprint(facts.Size(), facts.ModTime().UnixNano())
-			}
-		}
-	}
-	return result
-}
-
-func (n *node) importImage(name string) {
-	info("Importing images from %s", name)
-	begun := time.Now()
-	var out bytes.Buffer
-	args := []string{"-a", containerdSocket, "-n", "k8s.io", "images", "import", "--snapshotter", n.snapshotter, name}
-	if err := run(&out, nil, filepath.Join(n.bin, "ctr"), "ctr", args...); err != nil {
-		warning("Unable to import %s: %v: %s", name, err, strings.TrimSpace(out.String()))
-		return
-	}
-	info("Imported images from %s in %.1fs", name, time.Since(begun).Seconds())
 }

@@ -70,7 +70,7 @@ func (n *node) deployManifests(stopped <-chan struct{}) {
 func (n *node) apply(name string) bool {
 	var out bytes.Buffer
 	args := []string{"--kubeconfig", n.server("cred", "admin.kubeconfig"), "apply", "-f", name}
-	if err := run(&out, nil, filepath.Join(n.bin, "kubectl"), "kubectl", args...); err != nil {
+	if err := run(nil, &out, filepath.Join(n.bin, "kubectl"), "kubectl", args...); err != nil {
 		warning("Failed to apply %s: %v: %s", name, err, strings.TrimSpace(out.String()))
 		return false
 	}

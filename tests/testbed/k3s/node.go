@@ -82,7 +82,7 @@ func (n *node) spawn(out io.Writer, env []string, name string, args ...string) (
 		return nil, fmt.Errorf("%s: k3s is stopping", name)
 	}
 	info("Running %s %v", name, args)
-	started, err := spawn(out, env, filepath.Join(n.bin, name), name, args...)
+	started, err := spawn(nil, out, env, filepath.Join(n.bin, name), name, args...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %v", name, err)
 	}
@@ -99,14 +99,25 @@ func (n *node) start(name string, args ...string) (*child, error) {
 	return n.spawn(os.Stderr, nil, name, args...)
 }
 
-// stop ends the programs, last started first; containers and their shims go on.
+// stop ends the programs, etcd last; containers and their shims go on.
 func (n *node) stop() {
 	n.mutex.Lock()
 	n.closing = true
 	children := n.children
 	n.mutex.Unlock()
-	for i := len(children) - 1; i >= 0; i-- {
-		children[i].stop(3 * time.Second)
+	var others sync.WaitGroup
+	for _, running := range children {
+		if running.name != "etcd" {
+			others.Add(1)
+			go func(running *child) {
+				defer others.Done()
+				running.stop(1500 * time.Millisecond)
+			}(running)
+		}
+	}
+	others.Wait()
+	for _, running := range children {
+		running.stop(5 * time.Second)
 	}
 }
 

@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tests.testbed import golang, oci
+from tests.testbed.cache import cache_dir, drop_older, key, locked
+from tests.testbed.debian import unpack_debs
 from tests.testbed.kubernetes import build as kubernetes
-from tests.testbed.tools import HERE, K3S_VERSION, cache_dir, drop_older, key, locked, say, unpack_debs
+from tests.testbed.shell import say
+from tests.testbed.versions import HERE, K3S_VERSION
 
 _MAGIC = b"BEEYK3S1"
 _SOURCES = HERE / "k3s"
 _PACKAGES = ("etcd-server", "containerd", "runc", "containernetworking-plugins")
+_LIBRARIES = ("golang-gopkg-yaml.v3-dev", "golang-github-klauspost-compress-dev")
 _PROGRAMS = (
     "usr/bin/etcd", "usr/bin/containerd", "usr/bin/containerd-shim-runc-v2", "usr/bin/ctr", "usr/sbin/runc",
     "usr/lib/cni/bridge", "usr/lib/cni/host-local", "usr/lib/cni/loopback", "usr/lib/cni/portmap", "usr/lib/cni/ptp",
@@ -54,7 +58,7 @@ def _node_programs() -> Path:
 
 def _pack(out: Path, kube: Path, programs: Path) -> None:
     part = out.with_name("part-k3s")
-    golang.build(_SOURCES, part, packages=("golang-gopkg-yaml.v3-dev",), settings={"version": K3S_VERSION})
+    golang.build(_SOURCES, part, packages=_LIBRARIES, settings={"version": K3S_VERSION})
     files = {path.name: path for path in sorted(programs.iterdir())} | {"k3s-kube": kube}
     index: dict[str, Any] = {"sha256": _digest(files), "files": []}
     with part.open("ab") as stream:

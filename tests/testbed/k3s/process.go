@@ -16,10 +16,11 @@ type child struct {
 	err  error
 }
 
-// spawn starts a program which dies with this process; its output goes to out.
-func spawn(out io.Writer, env []string, path, name string, args ...string) (*child, error) {
+// spawn starts a program which dies with this process; in, if any, is its input, out takes its output.
+func spawn(in io.Reader, out io.Writer, env []string, path, name string, args ...string) (*child, error) {
 	cmd := exec.Command(path, args...)
 	cmd.Args[0] = name
+	cmd.Stdin = in
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
@@ -37,8 +38,8 @@ func spawn(out io.Writer, env []string, path, name string, args ...string) (*chi
 }
 
 // run starts a program and waits for its end.
-func run(out io.Writer, env []string, path, name string, args ...string) error {
-	running, err := spawn(out, env, path, name, args...)
+func run(in io.Reader, out io.Writer, path, name string, args ...string) error {
+	running, err := spawn(in, out, nil, path, name, args...)
 	if err != nil {
 		return err
 	}

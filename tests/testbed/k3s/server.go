@@ -78,14 +78,19 @@ func (n *node) boot(stopped <-chan struct{}) error {
 		}
 	}
 	runtime := make(chan error, 1)
-	go func() { runtime <- n.startContainerd() }()
+	go func() {
+		err := n.startContainerd()
+		if err == nil {
+			go n.importImages(stopped)
+		}
+		runtime <- err
+	}()
 	if err := n.startControlPlane(stopped); err != nil {
 		return err
 	}
 	if err := <-runtime; err != nil {
 		return err
 	}
-	go n.importImages(stopped)
 	if err := n.startAgent(stopped); err != nil {
 		return err
 	}

@@ -5,19 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from tests.testbed.tools import (
-    HERE,
-    K3S_VERSION,
-    BuildError,
-    apt_install,
-    apt_source,
-    cache_dir,
-    drop_older,
-    key,
-    locked,
-    run,
-    say,
-)
+from tests.testbed import oci
+from tests.testbed.cache import cache_dir, drop_older, key, locked
+from tests.testbed.debian import apt_install, apt_source
+from tests.testbed.shell import BuildError, run, say
+from tests.testbed.versions import HERE, K3S_VERSION
 
 PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
 _MAIN = HERE / "kubernetes" / "k3s-kube"
@@ -39,7 +31,7 @@ _NO_OPENAPI = ("vendor/k8s.io/code-generator/", "vendor/k8s.io/sample-", "vendor
 
 def binary() -> Path:
     """Return the path of the multi-call binary, built if its inputs changed."""
-    inputs = key(_MAIN, Path(__file__), K3S_VERSION)
+    inputs = key(_MAIN, _TAGS, str(_FASTER), K3S_VERSION, oci.architecture())
     with locked("kubernetes"):
         out = cache_dir() / f"kubernetes-{inputs}"
         if not out.exists():

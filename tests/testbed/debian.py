@@ -1,97 +1,15 @@
-"""Small helpers that all build steps of the testbed share: cache, commands, Debian packages."""
+"""Takes programs and sources from Debian's archive, with the apt sources of the machine."""
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-REPO = HERE.parents[1]
-K3S_VERSION = "v1.20.2+k3s1"
-CHART_VERSION = "1.20.99"
+from tests.testbed.shell import BuildError, run, say
+
 _LOCK_WAIT = "DPkg::Lock::Timeout=600"
-
-
-class BuildError(RuntimeError):
-    """A build step failed; the message says which and why."""
-
-
-def say(text: str) -> None:
-    """Print progress for people: stdout is kept for results."""
-    print(f"testbed: {text}", file=sys.stderr, flush=True)
-
-
-def cache_dir() -> Path:
-    """Return the folder in which everything that is built lies."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-    path = Path(os.environ.get("BEEYARD_CACHE") or home / "beeyard") / "testbed"
-    path.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def delete_cache() -> None:
-    """Remove everything that was built."""
-    path = cache_dir()
-    # Go keeps its module sources read-only.
-    subprocess.run(["chmod", "-R", "u+w", str(path)], check=False)
-    shutil.rmtree(path)
-
-
-def key(*parts: Path | str) -> str:
-    """Hash the inputs of a build step: texts as they are, files and folders by name and content."""
-    digest = hashlib.sha256()
-    for part in parts:
-        for name, data in _contents(part):
-            digest.update(f"{name}\0{len(data)}\0".encode() + data)
-    return digest.hexdigest()[:16]
-
-
-def _contents(part: Path | str) -> Iterator[tuple[str, bytes]]:
-    if isinstance(part, str):
-        yield "text", part.encode()
-    elif part.is_file():
-        yield part.name, part.read_bytes()
-    else:
-        for path in sorted(part.rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                yield path.relative_to(part).as_posix(), path.read_bytes()
-
-
-def run(
-    argv: list[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None, log: Path | None = None
-) -> str:
-    """Run a command and return its stdout; a failure shows the end of what it said."""
-    merged = {**os.environ, **env} if env else None
-    done = subprocess.run(argv, cwd=cwd, env=merged, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-    text = done.stdout.decode(errors="replace")
-    if log:
-        log.write_text(text)
-    if done.returncode:
-        tail = "\n".join(text.splitlines()[-25:])
-        raise BuildError(f"`{' '.join(argv)[:200]}` ended with {done.returncode}:\n{tail}")
-    return text
-
-
-@contextmanager
-def locked(name: str) -> Iterator[None]:
-    """Let one process at a time build `name`."""
-    with (cache_dir() / f"{name}.lock").open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
-
-
-def drop_older(prefix: str, keep: Path) -> None:
-    """Remove what an older version of this step left in the cache."""
-    for path in cache_dir().glob(f"{prefix}-*"):
-        if path != keep and not path.name.endswith(".lock"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def apt_install(packages: Iterable[str]) -> None:
