@@ -106,7 +106,7 @@ def program_layer() -> Path:
     if f"{sys.version_info.major}.{sys.version_info.minor}" == PYTHON:
         _compile(package)
     for name, module in PROGRAMS.items():
-        _script(binaries / name, f'exec /usr/bin/python3 -s -m standin.{module} "$@"')
+        _script(binaries / name, f'STANDIN_ARGV0={name} exec /usr/bin/python3 -s -m standin.{module} "$@"')
     shutil.copy(package / "init.sh", binaries / "cilium-init")
     (binaries / "cilium-init").chmod(0o755)
     oci.tree_layer(root, out)
