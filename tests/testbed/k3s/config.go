@@ -36,6 +36,9 @@ var environment = map[string]string{
 	"K3S_KUBECONFIG_OUTPUT": "write-kubeconfig", "K3S_KUBECONFIG_MODE": "write-kubeconfig-mode",
 }
 
+// unknown is the key under which flags are kept that k3s does not have.
+const unknown = "?"
+
 // settings holds each flag's values; the last one counts where only one makes sense.
 type settings map[string][]string
 
@@ -104,7 +107,7 @@ func (s settings) readFile(name string) error {
 	for key, value := range content {
 		flag := strings.TrimSuffix(key, "+")
 		if _, known := flags[flag]; !known {
-			warning("Unknown flag --%s found in %s, skipping", flag, filepath.Base(name))
+			s[unknown] = append(s[unknown], fmt.Sprintf("--%s found in %s", flag, filepath.Base(name)))
 			continue
 		}
 		if strings.HasSuffix(key, "+") {

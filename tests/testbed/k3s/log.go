@@ -16,9 +16,14 @@ func logLine(level, format string, args ...interface{}) {
 func info(format string, args ...interface{})    { logLine("info", format, args...) }
 func warning(format string, args ...interface{}) { logLine("warning", format, args...) }
 
+// notifySocket is kept from the children: some of them would report themselves as ready.
+var notifySocket = os.Getenv("NOTIFY_SOCKET")
+
+func init() { os.Unsetenv("NOTIFY_SOCKET") }
+
 // notify tells a service manager that listens (systemd's Type=notify) about a change of state.
 func notify(state string) {
-	name := os.Getenv("NOTIFY_SOCKET")
+	name := notifySocket
 	if name == "" {
 		return
 	}

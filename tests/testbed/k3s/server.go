@@ -62,6 +62,9 @@ func (n *node) wait(signals <-chan os.Signal, booted <-chan error) int {
 func (n *node) boot(stopped <-chan struct{}) error {
 	begun := time.Now()
 	info("Starting k3s %s (testbed stand-in)", version)
+	for _, flag := range n.config[unknown] {
+		warning("Unknown flag %s, skipping", flag)
+	}
 	var err error
 	if n.bin, err = extract(n.config.dataDir()); err != nil {
 		return err
