@@ -90,7 +90,7 @@ def _describe(files: dict[str, Path]) -> dict[str, Any]:
 def _sum(path: Path) -> str:
     """Hash a file once per version of it: the sums are kept beside the cache."""
     facts = path.stat()
-    stamp = f"{facts.st_size}-{facts.st_mtime_ns}"
+    stamp = f"{facts.st_ino}-{facts.st_size}-{facts.st_mtime_ns}"
     kept = cache_dir() / "sums" / path.name
     if kept.exists():
         found, _, digest = kept.read_text().partition(" ")

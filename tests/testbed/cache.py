@@ -7,9 +7,12 @@ import hashlib
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_IN_USE_SECONDS = 3600
 
 
 def cache_dir() -> Path:
@@ -57,7 +60,8 @@ def locked(name: str) -> Iterator[None]:
 
 
 def drop_older(prefix: str, keep: Path) -> None:
-    """Remove what an older version of this step left in the cache."""
+    """Remove what an older version of this step left in the cache, unless another run may still use it."""
+    limit = time.time() - _IN_USE_SECONDS
     for path in cache_dir().glob(f"{prefix}-*"):
-        if path != keep and not path.name.endswith(".lock"):
+        if path != keep and path.stat().st_mtime < limit:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
