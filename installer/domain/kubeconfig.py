@@ -148,7 +148,8 @@ def _no_kubeconfig(where: str, why: str) -> BeeyardError:
     )
 
 
-def _unusable(why: str) -> BeeyardError:
+def unusable(why: str) -> BeeyardError:
+    """Make ``E-KUBECONFIG-003``: the cluster's own kubeconfig cannot be used."""
     return BeeyardError(
         "The cluster's own kubeconfig cannot be used",
         why=why,
@@ -162,13 +163,13 @@ def _renamed(new: Mapping[str, Any], name: str, server: str | None) -> dict[str,
     try:
         source = check(new, "it")
     except BeeyardError as error:
-        raise _unusable(error.why) from None
+        raise unusable(error.why) from None
     context = _inner(source, "contexts", _only_context(source))
     cluster = _inner(source, "clusters", context.get("cluster"))
     if server is not None:
         cluster["server"] = server
     if not cluster.get("server"):
-        raise _unusable("Its cluster has no server address.")
+        raise unusable("Its cluster has no server address.")
     user = _inner(source, "users", context.get("user"))
     context |= {"cluster": name, "user": name}
     return {
@@ -183,7 +184,7 @@ def _only_context(source: Config) -> str:
     names = [entry["name"] for entry in source.get("contexts") or []]
     current = source.get(CURRENT) or (names[0] if len(names) == 1 else "")
     if not current:
-        raise _unusable(f"It names no current context and holds {len(names)}.")
+        raise unusable(f"It names no current context and holds {len(names)}.")
     return str(current)
 
 
@@ -192,7 +193,7 @@ def _inner(source: Config, section: str, name: Any) -> Entry:
     entry = _named(source, section, name)
     inner = (entry or {}).get(INNER[section])
     if not isinstance(inner, Mapping):
-        raise _unusable(f"It has no {INNER[section]} named {name!r}.")
+        raise unusable(f"It has no {INNER[section]} named {name!r}.")
     return deepcopy(dict(inner))
 
 
