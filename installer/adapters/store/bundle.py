@@ -1,0 +1,246 @@
+"""Opening a bundle: nothing of it is used before every file in it is proven."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+import os
+import shutil
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from installer.adapters.store import archive
+from installer.domain.bundle import MANIFEST, BundleFile, BundleManifest, leaves, parse_manifest
+from installer.domain.errors import RefusedError
+from installer.ports.sources import Bundle
+from installer.ports.sources import BundleFile as HostFile
+
+Progress = Callable[[str, int, int], None]
+"""Called with (file, bytes done, bytes in all)."""
+
+_MANIFEST_LIMIT = 4 * 1024 * 1024
+_THREADS = 4
+_REPORT_EVERY = 16
+"""Buffers hashed between two calls of the progress function."""
+
+
+def read_bundle(path: Path) -> Bundle:
+    """Read what a folder or archive says it holds, without checking its files.
+
+    Raises:
+        RefusedError: ``E-BUNDLE-001`` to ``-010``.
+    """
+    if _is_folder(path):
+        data = _read_manifest(path.resolve())
+        return _described(path.resolve(), data, parse_manifest(data))
+    data = archive.read_manifest(path, _MANIFEST_LIMIT)
+    if not data:
+        raise _unreadable(path, f"there is no {MANIFEST} in it")
+    return _described(path, data, parse_manifest(data))
+
+
+def open_bundle(path: Path, workdir: Path, progress: Progress = lambda _file, _done, _total: None) -> Bundle:
+    """Open a folder (used in place) or an archive (unpacked below ``workdir``) and verify all of it. Blocks.
+
+    Args:
+        path: folder, ``.tar`` or ``.tar.zst``.
+        workdir: where an archive is unpacked; what an earlier run left there is removed.
+        progress: called from other threads; what it raises ends the work.
+
+    Raises:
+        RefusedError: ``E-BUNDLE-001`` to ``-010``.
+        BeeyardError: ``E-BUNDLE-011``.
+    """
+    if _is_folder(path):
+        return _verified(path.resolve(), progress)
+    return _open_archive(path, workdir / "unpacked", progress)
+
+
+async def open_bundle_in_thread(path: Path, workdir: Path, progress: Progress) -> Bundle:
+    """Do what ``open_bundle`` does off the event loop; progress comes on the loop; when cancelled it stops soon."""
+    loop, stopped = asyncio.get_running_loop(), threading.Event()
+
+    def report(file: str, done: int, total: int) -> None:
+        if stopped.is_set():
+            raise _StoppedError
+        loop.call_soon_threadsafe(progress, file, done, total)
+
+    try:
+        return await asyncio.to_thread(open_bundle, path, workdir, report)
+    finally:
+        stopped.set()
+
+
+class _StoppedError(Exception):
+    """The caller has gone."""
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from error
+    if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+        raise _unreadable(path, "it is neither a folder nor a file")
+    return stat.S_ISDIR(mode)
+
+
+def _open_archive(path: Path, folder: Path, progress: Progress) -> Bundle:
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+        size = path.stat().st_size
+    except OSError as error:
+        raise _unreadable(path, f"{error.filename}: {error.strerror}") from error
+    try:
+        archive.unpack(path, folder, lambda position: progress(path.name, position, size))
+        return _verified(_root_in(folder), progress)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _root_in(folder: Path) -> Path:
+    """Return the folder with the manifest: the archive's top, or the only folder there."""
+    entries = list(folder.iterdir())
+    only = entries[0] if len(entries) == 1 else folder
+    return only if (only / MANIFEST).is_file() else folder
+
+
+def _verified(root: Path, progress: Progress) -> Bundle:
+    try:
+        data = _read_manifest(root)
+        manifest = parse_manifest(data)
+        _check_listing(root, manifest)
+        _check_digests(root, manifest.verifiable, progress)
+    except OSError as error:
+        raise _unreadable(root, f"{error.filename or root}: {error.strerror or error}") from error
+    return _described(root, data, manifest)
+
+
+def _described(root: Path, data: bytes, manifest: BundleManifest) -> Bundle:
+    helm = manifest.helm
+    return Bundle(
+        root=root,
+        digest=hashlib.sha256(data).hexdigest(),
+        arch=manifest.arch,
+        k3s_version=manifest.k3s.version,
+        k3s=root / manifest.k3s.file,
+        images=tuple(root / entry.file for entry in manifest.images),
+        chart=root / manifest.chart.file,
+        chart_version=manifest.chart.version,
+        helm=root / helm.file if helm else None,
+        helm_version=helm.version if helm else "",
+        values=tuple(root / name for name in manifest.values),
+        files=tuple(HostFile(root / entry.file, Path(entry.dest), entry.permissions) for entry in manifest.files),
+        image_refs=tuple(ref for entry in manifest.images for ref in entry.refs),
+    )
+
+
+def _read_manifest(root: Path) -> bytes:
+    path = root / MANIFEST
+    if path.is_symlink():
+        raise leaves(MANIFEST)
+    if not path.is_file():
+        raise _unreadable(root, f"there is no {MANIFEST}")
+    with path.open("rb") as file:
+        data = file.read(_MANIFEST_LIMIT + 1)
+    if len(data) > _MANIFEST_LIMIT:
+        raise _unreadable(root, f"{MANIFEST} is larger than {_MANIFEST_LIMIT} bytes")
+    return data
+
+
+def _check_listing(root: Path, manifest: BundleManifest) -> None:
+    """Refuse what is not listed, what leads outside, and what is no file; then what is listed and not there."""
+    found = set()
+    for entry in _entries(root):
+        name = Path(entry.path).relative_to(root).as_posix()
+        if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(root):
+            raise leaves(name)
+        if name not in manifest.listed:
+            raise _unlisted(name)
+        if not stat.S_ISREG(Path(entry.path).stat().st_mode):
+            raise _not_a_file(name)
+        found.add(name)
+    if missing := sorted(manifest.listed - found):
+        raise _spoiled([f"{name} is missing" for name in missing])
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield everything below a folder but the folders themselves; links are not followed."""
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.is_dir(follow_symlinks=False):
+                yield from _entries(Path(entry.path))
+            else:
+                yield entry
+
+
+def _check_digests(root: Path, entries: tuple[BundleFile, ...], progress: Progress) -> None:
+    def judge(entry: BundleFile) -> str:
+        path = root / entry.file
+        size = path.stat().st_size
+        got = _digest(path, lambda done: progress(entry.file, done, size))
+        return "" if got == entry.sha256 else f"{entry.file} has sha256 {got}, listed is {entry.sha256}"
+
+    workers = min(_THREADS, os.cpu_count() or 1)
+    with ThreadPoolExecutor(workers, thread_name_prefix="beeyard-verify") as pool:
+        complaints = [complaint for complaint in pool.map(judge, entries) if complaint]
+    if complaints:
+        raise _spoiled(complaints)
+
+
+def _digest(path: Path, report: Callable[[int], None]) -> str:
+    digest, buffer = hashlib.sha256(), bytearray(archive.BUFFER)
+    view, done = memoryview(buffer), 0
+    with path.open("rb", buffering=0) as file:
+        for turn in itertools.count():
+            size = file.readinto(buffer)
+            if not size:
+                break
+            digest.update(view[:size])
+            done += size
+            if turn % _REPORT_EVERY == 0:
+                report(done)
+    report(done)
+    return digest.hexdigest()
+
+
+def _unreadable(path: Path, why: str) -> RefusedError:
+    return RefusedError(
+        f"{path} cannot be opened as a bundle",
+        why=why,
+        fix=f"name a folder with {MANIFEST} in it, or a .tar or .tar.zst of such a folder",
+        code="E-BUNDLE-001",
+    )
+
+
+def _unlisted(name: str) -> RefusedError:
+    return RefusedError(
+        f"the bundle holds a file that is not listed: {name!r}",
+        why=f"{MANIFEST} does not name it, so nothing proves it",
+        fix="remove the file, or make the bundle again",
+        code="E-BUNDLE-005",
+    )
+
+
+def _not_a_file(name: str) -> RefusedError:
+    return RefusedError(
+        f"{name!r} in the bundle is no plain file",
+        why="devices, pipes, sockets and folders cannot be verified",
+        fix="make the bundle again",
+        code="E-BUNDLE-009",
+    )
+
+
+def _spoiled(complaints: list[str]) -> RefusedError:
+    return RefusedError(
+        f"the bundle is incomplete or changed: {complaints[0].split(' ', 1)[0]}",
+        why="\n".join(complaints),
+        fix="copy or download the bundle again; if that does not help, make it again",
+        code="E-BUNDLE-008",
+    )
