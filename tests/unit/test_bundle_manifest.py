@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import json
+import posixpath
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from installer.domain.bundle import (
+    DESTINATIONS,
+    allowed_destination,
+    check_arch,
+    inside,
+    parse_manifest,
+)
+from installer.domain.errors import RefusedError
+
+SHA = "0a" * 32
+
+
+def manifest(**changes: Any) -> dict[str, Any]:
+    base: dict[str, Any] = {
+        "format": 1,
+        "arch": "amd64",
+        "created": "2026-11-23T00:00:00Z",
+        "k3s": {"version": "v1.36.4+k3s1", "file": "k3s", "sha256": SHA},
+        "chart": {"name": "cilium", "version": "1.20.0", "file": "charts/cilium-1.20.0.tgz", "sha256": SHA},
+    }
+    return base | changes
+
+
+def target(**changes: Any) -> dict[str, Any]:
+    return {"file": "files/x", "sha256": SHA, "dest": "/etc/rancher/k3s/x"} | changes
+
+
+def refusal(content: Any) -> RefusedError:
+    with pytest.raises(RefusedError) as caught:
+        parse_manifest(content if isinstance(content, bytes) else json.dumps(content).encode())
+    return caught.value
+
+
+def test_the_example_of_the_design_is_read() -> None:
+    parsed = parse_manifest(
+        json.dumps(
+            manifest(
+                images=[
+                    {
+                        "file": "images/i.tar.zst",
+                        "sha256": SHA.upper(),
+                        "refs": ["docker.io/rancher/mirrored-pause:3.6"],
+                    }
+                ],
+                helm={"version": "v4.1.4", "file": "helm", "sha256": SHA},
+                values=["values/site.yaml"],
+                files=[target(mode="0600")],
+            )
+        ).encode()
+    )
+    assert parsed.images[0].sha256 == SHA
+    assert parsed.files[0].permissions == 0o600
+    assert parsed.listed == {
+        "bundle.json",
+        "k3s",
+        "charts/cilium-1.20.0.tgz",
+        "images/i.tar.zst",
+        "helm",
+        "values/site.yaml",
+        "files/x",
+    }
+
+
+def test_optional_parts_may_be_absent() -> None:
+    parsed = parse_manifest(json.dumps(manifest()).encode())
+    assert (parsed.helm, parsed.images, parsed.values, parsed.files) == (None, (), (), ())
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"{", "not JSON"),
+        (b"\xff", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        ([], "format"),
+        (manifest(format="1"), "format"),
+        (manifest(format=True), "format"),
+        (manifest(format=0), "format"),
+        (manifest(arch="armv7"), "arch"),
+        (manifest(extra=1), "extra"),
+        (manifest(k3s={"version": "v1", "file": "k3s"}), "k3s.sha256"),
+        (manifest(k3s={"version": "v1", "file": "k3s", "sha256": "ab"}), "k3s.sha256"),
+        (manifest(k3s={"version": 1, "file": "k3s", "sha256": SHA}), "k3s.version"),
+        (manifest(values=["k3s"]), "k3s is listed twice"),
+        (manifest(values=["bundle.json"]), "bundle.json is listed twice"),
+        (manifest(values=["k3s/x"]), "k3s is listed twice"),
+        (manifest(files=[target(), target(file="files/y")]), "destination twice"),
+    ],
+)
+def test_malformed_manifests_name_the_place(content: Any, named: str) -> None:
+    error = refusal(content)
+    assert error.code == "E-BUNDLE-002"
+    assert named in error.why
+
+
+def test_a_newer_format_asks_for_an_upgrade() -> None:
+    error = refusal({"format": 2, "whatever": True})
+    assert error.code == "E-BUNDLE-003"
+    assert "upgrade" in error.fix
+
+
+def test_another_architecture_is_refused() -> None:
+    parsed = parse_manifest(json.dumps(manifest()).encode())
+    check_arch(parsed, "amd64")
+    with pytest.raises(RefusedError) as caught:
+        check_arch(parsed, "arm64")
+    assert caught.value.code == "E-BUNDLE-004"
+
+
+BAD_PATHS = [
+    "",
+    "/etc/passwd",
+    "../k3s",
+    "a/../../k3s",
+    "a//b",
+    "./k3s",
+    "a/",
+    "a\\b",
+    "a\0b",
+    "a\nb",
+    "..",
+    "a/./b",
+    "\x1b[2J",
+]
+
+
+@pytest.mark.parametrize("path", BAD_PATHS[1:])
+@pytest.mark.parametrize("place", ["k3s", "images", "values", "files"])
+def test_paths_that_leave_the_bundle(path: str, place: str) -> None:
+    entry = {"file": path, "sha256": SHA}
+    changed = {
+        "k3s": {"version": "v1"} | entry,
+        "images": [entry],
+        "values": [path],
+        "files": [target(file=path)],
+    }
+    assert refusal(manifest(**{place: changed[place]})).code == "E-BUNDLE-006"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dest": "/etc/passwd"},
+        {"dest": "/etc/rancher"},
+        {"dest": "/etc/rancher/"},
+        {"dest": "/etc/rancherous/x"},
+        {"dest": "/etc/rancher/../passwd"},
+        {"dest": "/etc/rancher/./x"},
+        {"dest": "//etc/rancher/x"},
+        {"dest": "etc/rancher/x"},
+        {"dest": "/var/lib/rancher/x\n"},
+        {"mode": "4755"},
+        {"mode": "0x1"},
+        {"mode": "999"},
+        {"mode": "rw"},
+        {"mode": "00644"},
+    ],
+)
+def test_files_for_the_host_go_only_where_and_how_they_may(changes: dict[str, str]) -> None:
+    assert refusal(manifest(files=[target(**changes)])).code == "E-BUNDLE-007"
+
+
+pathish = st.text(st.sampled_from("ab./\\\0-"), max_size=12)
+
+
+@given(pathish)
+def test_a_path_that_is_accepted_stays_inside(path: str) -> None:
+    if inside(path):
+        joined = posixpath.normpath(posixpath.join("/bundle", path))
+        assert joined == f"/bundle/{path}"
+
+
+@given(st.sampled_from([*DESTINATIONS, "/etc", "/var/lib", "", "/"]), pathish)
+def test_a_destination_that_is_accepted_is_below_a_root(root: str, rest: str) -> None:
+    dest = f"{root}{rest}"
+    if allowed_destination(dest):
+        assert any(posixpath.normpath(dest).startswith(f"{allowed}/") for allowed in DESTINATIONS)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_arbitrary_json_is_refused_and_never_crashes(content: Any) -> None:
+    refusal({"format": 1, "k3s": content, "files": content})
