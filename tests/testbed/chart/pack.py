@@ -16,7 +16,10 @@ def pack(out_dir: Path) -> Path:
     out_dir.mkdir(parents=True, exist_ok=True)
     files = [HERE / "Chart.yaml", HERE / "values.yaml", *sorted((HERE / "templates").iterdir())]
     raw = io.BytesIO()
-    with gzip.GzipFile(fileobj=raw, mode="wb", mtime=_MTIME) as packed, tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as tar:
+    with (
+        gzip.GzipFile(fileobj=raw, mode="wb", mtime=_MTIME) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as tar,
+    ):
         for path in files:
             info = tarfile.TarInfo(f"{NAME}/{path.relative_to(HERE)}")
             info.size, info.mtime, info.mode = path.stat().st_size, _MTIME, 0o644

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.testbed import oci
+from tests.testbed import cache, oci
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = ("python3", "nftables", "iproute2", "containernetworking-plugins")
@@ -41,47 +41,44 @@ PROGRAMS = {
     "hubble-ui": "ui",
     "hubble-ui-backend": "ui",
 }
-TRIM = (
-    "boot home media mnt srv tmp/* run/* dev/* root/.bashrc root/.profile var/cache/* var/log/* var/lib/apt var/lib/dpkg/info "
-    "var/lib/dpkg/*-old var/lib/systemd usr/share/doc usr/share/man usr/share/locale usr/share/info usr/share/zoneinfo "
-    "usr/share/perl5 usr/share/bash-completion usr/share/common-licenses usr/share/keyrings usr/share/lintian usr/share/bug "
-    "usr/share/gdb usr/share/doc-base usr/lib/apt usr/bin/apt* usr/bin/perl* usr/bin/dpkg* usr/bin/gpgv usr/sbin/e2* "
-    "usr/sbin/mke2fs usr/sbin/fsck* usr/sbin/mkfs* usr/lib/dpkg usr/lib/udev usr/lib/x86_64-linux-gnu/perl-base "
-    "usr/lib/aarch64-linux-gnu/perl-base usr/lib/*-linux-gnu/gconv usr/lib/*-linux-gnu/libapt* usr/lib/*-linux-gnu/libdb-5* "
-    "usr/lib/*-linux-gnu/libgnutls* usr/lib/*-linux-gnu/libunistring* usr/lib/*-linux-gnu/libext2fs* usr/lib/*-linux-gnu/xtables "
-    "usr/lib/python3/dist-packages usr/lib/python3.*/lib2to3 usr/lib/python3.*/ensurepip "
-    "usr/lib/python3.*/idlelib usr/lib/python3.*/pydoc_data usr/lib/python3.*/distutils usr/lib/python3.*/unittest"
-).split()
-
-
-def cache_dir() -> Path:
-    """The testbed's cache folder, made if missing."""
-    base = os.environ.get("BEEYARD_CACHE")
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    path = (Path(base) if base else home / "beeyard") / "testbed"
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+_TRIM = """
+boot home media mnt srv tmp/* run/* dev/* root/.bashrc root/.profile var/cache/* var/log/* var/lib/apt
+var/lib/dpkg/info var/lib/dpkg/*-old var/lib/systemd usr/share/doc usr/share/man usr/share/locale usr/share/info
+usr/share/zoneinfo usr/share/perl5 usr/share/bash-completion usr/share/common-licenses usr/share/keyrings
+usr/share/lintian usr/share/bug usr/share/gdb usr/share/doc-base usr/lib/apt usr/bin/apt* usr/bin/perl*
+usr/bin/dpkg* usr/bin/gpgv usr/sbin/e2* usr/sbin/mke2fs usr/sbin/fsck* usr/sbin/mkfs* usr/lib/dpkg usr/lib/udev
+usr/lib/*-linux-gnu/perl-base usr/lib/*-linux-gnu/gconv usr/lib/*-linux-gnu/libapt* usr/lib/*-linux-gnu/libdb-5*
+usr/lib/*-linux-gnu/libgnutls* usr/lib/*-linux-gnu/libunistring* usr/lib/*-linux-gnu/libext2fs*
+usr/lib/*-linux-gnu/xtables usr/lib/python3/dist-packages usr/lib/python3.*/lib2to3 usr/lib/python3.*/ensurepip
+usr/lib/python3.*/idlelib usr/lib/python3.*/pydoc_data usr/lib/python3.*/distutils usr/lib/python3.*/unittest
+"""
+TRIM = tuple(_TRIM.split())
 
 
 def python_layer() -> Path:
     """The uncompressed tar of Debian, Python, nft, ip, CNI plugins and the gRPC wheels."""
     key = _digest([SUITE, PYTHON, platform.machine(), *PACKAGES, *WHEELS, *CNI_PLUGINS, *TRIM])
-    out = cache_dir() / f"python-layer-{key}.tar"
-    if not out.exists():
-        root = cache_dir() / f"python-layer-{key}.root"
-        shutil.rmtree(root, ignore_errors=True)
-        _debootstrap(root)
-        _wheels(root / "opt/standin/lib")
-        _trim(root)
-        _finish(root, out)
+    out = cache.cache_dir() / f"python-layer-{key}.tar"
+    with cache.locked("python-layer"):
+        if not out.exists():
+            root = cache.cache_dir() / "part-python-layer"
+            shutil.rmtree(root, ignore_errors=True)
+            _debootstrap(root)
+            _wheels(root / "opt/standin/lib")
+            _trim(root)
+            _finish(root, out)
     return out
 
 
 def archive(out: Path) -> Path:
     """Write the OCI archive with all of Cilium's refs to `out`."""
     layers = [python_layer(), program_layer()]
+    stamp, made_of = out.with_name(out.name + ".made-of"), " ".join(layer.name for layer in layers)
+    if out.exists() and stamp.exists() and stamp.read_text() == made_of:
+        return out
     env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
     oci.write_archive(out, [oci.Image(refs=list(REFS), layers=layers, entrypoint=[], cmd=["/bin/sh"], env=env)])
+    stamp.write_text(made_of)
     return out
 
 
@@ -90,10 +87,16 @@ def program_layer() -> Path:
     sources = sorted([*HERE.glob("standin/*"), *HERE.glob("crds/*.json"), Path(__file__)])
     sources = [s for s in sources if s.is_file()]
     key = _digest([sys.version, *(f"{s.name} {hashlib.sha256(s.read_bytes()).hexdigest()}" for s in sources)])
-    out = cache_dir() / f"cilium-layer-{key}.tar"
-    if out.exists():
-        return out
-    root = cache_dir() / f"cilium-layer-{key}.root"
+    out = cache.cache_dir() / f"cilium-layer-{key}.tar"
+    with cache.locked("cilium-layer"):
+        if not out.exists():
+            _program_layer(sources, out)
+            cache.drop_older("cilium-layer", out)
+    return out
+
+
+def _program_layer(sources: list[Path], out: Path) -> None:
+    root = cache.cache_dir() / "part-cilium-layer"
     shutil.rmtree(root, ignore_errors=True)
     package, crds, binaries = root / "opt/standin/app/standin", root / "opt/standin/crds", root / "usr/bin"
     for folder in (package, crds, binaries):
@@ -111,7 +114,6 @@ def program_layer() -> Path:
     (binaries / "cilium-init").chmod(0o755)
     oci.tree_layer(root, out)
     shutil.rmtree(root)
-    return out
 
 
 def _digest(parts: list[str]) -> str:
@@ -126,7 +128,9 @@ def _apt(*packages: str) -> None:
     env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     base = ["apt-get", "-o", "DPkg::Lock::Timeout=600", "-qq"]
     subprocess.run([*base, "update"], check=True, env=env, stdout=sys.stderr)
-    subprocess.run([*base, "install", "-y", "--no-install-recommends", *packages], check=True, env=env, stdout=sys.stderr)
+    subprocess.run(
+        [*base, "install", "-y", "--no-install-recommends", *packages], check=True, env=env, stdout=sys.stderr
+    )
 
 
 def _mirror() -> str:
@@ -156,7 +160,14 @@ def _wheels(target: Path) -> None:
     else:
         if subprocess.run([sys.executable, "-m", "pip", "--version"], check=False, capture_output=True).returncode:
             _apt("python3-pip")
-        pip = [shutil.which("pip3") or "pip3", "install", "--quiet", "--no-compile", "--platform", f"manylinux2014_{arch}"]
+        pip = [
+            shutil.which("pip3") or "pip3",
+            "install",
+            "--quiet",
+            "--no-compile",
+            "--platform",
+            f"manylinux2014_{arch}",
+        ]
     subprocess.run(
         [*pip, "--only-binary", ":all:", "--python-version", PYTHON, "--target", str(target), *WHEELS],
         check=True,
@@ -187,21 +198,25 @@ def _finish(root: Path, out: Path) -> None:
     for path in root.rglob("__pycache__"):
         shutil.rmtree(path)
     code = "import compileall,py_compile;m=py_compile.PycInvalidationMode.UNCHECKED_HASH;"
-    code += "[compileall.compile_dir(d,quiet=2,invalidation_mode=m) for d in ('/usr/lib/python3.11','/opt/standin/lib')]"
+    code += (
+        "[compileall.compile_dir(d,quiet=2,invalidation_mode=m) for d in ('/usr/lib/python3.11','/opt/standin/lib')]"
+    )
     subprocess.run(["chroot", str(root), "/usr/bin/python3", "-B", "-c", code], check=False, stdout=sys.stderr)
     site = root / f"usr/local/lib/python{PYTHON}/dist-packages"
     site.mkdir(parents=True, exist_ok=True)
     (site / "standin.pth").write_text("/opt/standin/app\n/opt/standin/lib\n")
-    part = out.with_suffix(".part")
-    oci.tree_layer(root, part)
-    part.replace(out)
+    oci.tree_layer(root, out)
     shutil.rmtree(root)
 
 
 def _compile(package: Path) -> None:
     """Compile with the path the files will have, by the host's Python (same minor version as the image's)."""
     compileall.compile_dir(
-        package, quiet=2, stripdir=str(package.parents[3]), prependdir="/", invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
+        package,
+        quiet=2,
+        stripdir=str(package.parents[3]),
+        prependdir="/",
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
     )
 
 

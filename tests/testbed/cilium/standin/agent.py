@@ -19,7 +19,14 @@ from standin.kube import Client, Reflector
 from standin.l7proxy import Proxy
 from standin.model import Object, View, endpoint_of
 
-CRDS = ("ciliumnetworkpolicies", "ciliumclusterwidenetworkpolicies", "ciliumendpoints", "ciliumidentities", "ciliumnodes", "ciliumcidrgroups")
+CRDS = (
+    "ciliumnetworkpolicies",
+    "ciliumclusterwidenetworkpolicies",
+    "ciliumendpoints",
+    "ciliumidentities",
+    "ciliumnodes",
+    "ciliumcidrgroups",
+)
 CORE = {
     "pods": "/api/v1/pods",
     "namespaces": "/api/v1/namespaces",
@@ -29,7 +36,10 @@ CORE = {
     "crds": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
     "nodes": "/api/v1/nodes",
 }
-CUSTOM = {name: f"/apis/cilium.io/v2/{name}" for name in ("ciliumnetworkpolicies", "ciliumclusterwidenetworkpolicies", "ciliumnodes")}
+CUSTOM = {
+    name: f"/apis/cilium.io/v2/{name}"
+    for name in ("ciliumnetworkpolicies", "ciliumclusterwidenetworkpolicies", "ciliumnodes")
+}
 RUN, CNI_DIR, TLS_DIR = Path("/var/run/cilium"), Path("/host/etc/cni/net.d"), Path("/var/lib/cilium/tls/hubble")
 
 
@@ -56,6 +66,7 @@ class Agent:
         )
         self.host_ips = _host_ips()
         self.started = time.monotonic()
+        self.hubble: object = None
 
     def run(self) -> None:
         """Start everything; then reconcile for ever."""
@@ -77,7 +88,9 @@ class Agent:
 
     def _maybe_crash(self) -> None:
         if self.config.get("testbed-fail-agent") == "crash":
-            raise log.fatal("failed to start: daemon creation failed: error while initializing daemon: unable to initialize kernel maps (asked for by testbed.fail.agent)")
+            raise log.fatal(
+                "daemon creation failed: unable to initialize kernel maps (asked for by testbed.fail.agent)"
+            )
 
     def objects(self, name: str) -> list[Object]:
         """The objects of a watch that may not have started."""
@@ -90,7 +103,11 @@ class Agent:
 
     def missing_crds(self) -> list[str]:
         """Plural names of CRDs that are not established."""
-        have = {c["spec"]["names"]["plural"] for c in self.objects("crds") if c["spec"]["group"] == "cilium.io" and _established(c)}
+        have = {
+            c["spec"]["names"]["plural"]
+            for c in self.objects("crds")
+            if c["spec"]["group"] == "cilium.io" and _established(c)
+        }
         return [name for name in CRDS if name not in have]
 
     def _reconcile(self) -> None:
@@ -141,7 +158,12 @@ class Agent:
 
     def _become_ready(self) -> None:
         wait = self.config.number("testbed-delay-seconds") - (time.monotonic() - self.started)
-        if self.ready or not self.programmed or not self.view.pod_cidr or self.config.get("testbed-fail-agent") == "notReady":
+        if (
+            self.ready
+            or not self.programmed
+            or not self.view.pod_cidr
+            or self.config.get("testbed-fail-agent") == "notReady"
+        ):
             return
         if wait > 0:
             threading.Timer(wait, self.changed.set).start()
@@ -153,7 +175,12 @@ class Agent:
     def _write_cni(self) -> None:
         if self.config.flag("custom-cni-conf"):
             return
-        ipam = {"type": "host-local", "dataDir": "/var/run/cilium/ipam", "ranges": [[{"subnet": self.view.pod_cidr}]], "routes": [{"dst": "0.0.0.0/0"}]}
+        ipam = {
+            "type": "host-local",
+            "dataDir": "/var/run/cilium/ipam",
+            "ranges": [[{"subnet": self.view.pod_cidr}]],
+            "routes": [{"dst": "0.0.0.0/0"}],
+        }
         conf = {"cniVersion": "0.3.1", "name": "cilium", "plugins": [{"type": "ptp", "ipMasq": False, "ipam": ipam}]}
         target = Path(self.config.get("write-cni-conf-when-ready") or CNI_DIR / "05-cilium.conflist")
         if self.config.flag("cni-exclusive", True):
@@ -174,7 +201,7 @@ class Agent:
             try:
                 for packet in nflog.read(sock):
                     self.maker.packet(packet)
-            except nflog.Lost:
+            except nflog.LostError:
                 self.maker.lost(1)
 
     def _serve_l7(self) -> None:
@@ -184,7 +211,9 @@ class Agent:
 
         asyncio.run(main())
 
-    def _request_allowed(self, client: tuple[str, int], server: tuple[str, int], method: str, path: str, host: str) -> bool:
+    def _request_allowed(
+        self, client: tuple[str, int], server: tuple[str, int], method: str, path: str, host: str
+    ) -> bool:
         for ip, peer, direction in ((server[0], client[0], "ingress"), (client[0], server[0], "egress")):
             enforced = self.enforced.get(ip)
             rules = getattr(enforced, direction) if enforced else None
@@ -193,19 +222,27 @@ class Agent:
         return True
 
     def _serve_hubble(self) -> None:
-        service = observer.Observer(self.ring, f"cilium v{self.version}", lambda: sorted({e.namespace for e in self.view.endpoints}), self.cluster)
+        service = observer.Observer(
+            self.ring,
+            f"cilium v{self.version}",
+            lambda: sorted({e.namespace for e in self.view.endpoints}),
+            self.cluster,
+        )
         server = rpc.server({"observer.Observer": service.methods(), "peer.Peer": self.peers.methods()}, lambda: True)
         path = Path(self.config.get("hubble-socket-path") or RUN / "hubble.sock")
         path.unlink(missing_ok=True)
         server.add_insecure_port(f"unix://{path}")
-        address = "0.0.0.0" + (self.config.get("hubble-listen-address") or ":4244")  # noqa: S104
+        address = "0.0.0.0" + (self.config.get("hubble-listen-address") or ":4244")
         if self.config.flag("hubble-disable-tls"):
             server.add_insecure_port(address)
         elif (TLS_DIR / "server.crt").exists():
             server.add_secure_port(address, rpc.server_credentials(TLS_DIR))
         else:
-            log.warning("Hubble server will be exposing its API only on the local socket: no certificates", path=TLS_DIR)
+            log.warning(
+                "Hubble server will be exposing its API only on the local socket: no certificates", path=TLS_DIR
+            )
         server.start()
+        self.hubble = server  # a server that nobody refers to stops
         log.info("Starting Hubble server", address=address)
 
     def _own_node(self) -> Object:
@@ -247,7 +284,13 @@ def _api_ips(endpoints: list[Object]) -> tuple[str, ...]:
 
 def _host_ips() -> list[str]:
     links = json.loads(subprocess.run(["ip", "-j", "-4", "addr"], check=True, capture_output=True, text=True).stdout)
-    return [a["local"] for link in links if not link["ifname"].startswith("veth") for a in link["addr_info"] if a["scope"] == "global"]
+    return [
+        a["local"]
+        for link in links
+        if not link["ifname"].startswith("veth")
+        for a in link["addr_info"]
+        if a["scope"] == "global"
+    ]
 
 
 def _guarded(worker: Callable[[], None]) -> None:

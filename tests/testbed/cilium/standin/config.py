@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-DEFAULT_DIR = Path("/tmp/cilium/config-map")  # noqa: S108
+DEFAULT_DIR = Path("/tmp/cilium/config-map")
 
 
 class Config(dict[str, str]):

@@ -1,6 +1,7 @@
 """`cilium-dbg`, `cilium` and `cilium-health` inside the agent's container."""
 
 import http.client
+import itertools
 import json
 import os
 import socket
@@ -25,12 +26,18 @@ def _get(path: str) -> object:
         connection.request("GET", path)
         return json.loads(connection.getresponse().read())
     except OSError as err:
-        sys.stderr.write(f'Error: Cannot get status: Get "http://localhost{path}": dial unix {SOCKET}: {err.strerror or err}\nIs the agent running?\n')
+        sys.stderr.write(
+            f"Error: Cannot get status: dial unix {SOCKET}: {err.strerror or err}\nIs the agent running?\n"
+        )
         raise SystemExit(1) from err
 
 
 def _json_wanted(argv: list[str]) -> bool:
-    return "-ojson" in argv or "--output=json" in argv or any(a in ("-o", "--output") and b == "json" for a, b in zip(argv, argv[1:], strict=False))
+    return (
+        "-ojson" in argv
+        or "--output=json" in argv
+        or any(a in ("-o", "--output") and b == "json" for a, b in itertools.pairwise(argv))
+    )
 
 
 def status(argv: list[str]) -> None:
@@ -57,14 +64,20 @@ def endpoint_list(argv: list[str]) -> None:
     print(f"{'ENDPOINT':<10}{'IDENTITY':<10}{'IPv4':<16}STATUS")
     for item in found:
         state = item["status"]
-        print(f"{item['id']:<10}{state['identity']['id']:<10}{state['networking']['addressing'][0]['ipv4']:<16}{state['state']}")
+        print(
+            f"{item['id']:<10}{state['identity']['id']:<10}{state['networking']['addressing'][0]['ipv4']:<16}{state['state']}"
+        )
 
 
 def health_status(argv: list[str]) -> None:
     """`cilium-health status`."""
     found = _get("/v1beta/status")
     assert isinstance(found, dict)
-    print(json.dumps(found, indent=2) if _json_wanted(argv) else f"Probe time:   {found['timestamp']}\nNodes: {len(found['nodes'])}")
+    print(
+        json.dumps(found, indent=2)
+        if _json_wanted(argv)
+        else f"Probe time:   {found['timestamp']}\nNodes: {len(found['nodes'])}"
+    )
 
 
 def build_config(_argv: list[str]) -> None:
@@ -80,11 +93,11 @@ def build_config(_argv: list[str]) -> None:
         line = f'level=error msg="Unable to contact k8s api-server" ipAddr="{url}" error="{err}" subsys=k8s-client'
         print(f"{line}\nError: Build config failed: failed to start: {err}", flush=True)
         raise SystemExit(1) from err
-    target = Path("/tmp/cilium/config-map")  # noqa: S108
+    target = Path("/tmp/cilium/config-map")
     target.mkdir(parents=True, exist_ok=True)
     for key, value in data.items():
         (target / key).write_text(value)
-    print(f"level=info msg=\"Wrote configuration\" keys={len(data)} path={target}", flush=True)
+    print(f'level=info msg="Wrote configuration" keys={len(data)} path={target}', flush=True)
 
 
 def main() -> None:
@@ -96,7 +109,8 @@ def main() -> None:
     if words[:2] in (["endpoint", "list"], ["endpoint", "get"]):
         return endpoint_list(sys.argv[1:])
     if words[:1] == ["version"]:
-        return print(f"Client: {os.environ.get('CILIUM_VERSION', '1.20.99')} testbed\nDaemon: {os.environ.get('CILIUM_VERSION', '1.20.99')} testbed")
+        version = os.environ.get("CILIUM_VERSION", "1.20.99")
+        return print(f"Client: {version} testbed\nDaemon: {version} testbed")
     if words and words[0] in commands:
         return commands[words[0]](sys.argv[1:])
     sys.stderr.write(f"Error: unknown command {' '.join(words)!r} for the testbed's stand-in\n")

@@ -1,4 +1,4 @@
-"""Resolve one name quickly: short, repeated UDP queries to the pod's name servers (the C library waits five seconds)."""
+"""Resolve one name quickly: short, repeated UDP queries (the C library waits five seconds)."""
 
 import os
 import socket
@@ -16,9 +16,13 @@ def resolve(name: str) -> str:
         return name
     except OSError:
         pass
-    servers = [line.split()[1] for line in Path("/etc/resolv.conf").read_text().splitlines() if line.startswith("nameserver")]
+    servers = [
+        line.split()[1] for line in Path("/etc/resolv.conf").read_text().splitlines() if line.startswith("nameserver")
+    ]
     ident = int.from_bytes(os.urandom(2), "big")
-    question = b"".join(bytes([len(part)]) + part.encode() for part in name.split(".")) + b"\0" + struct.pack(">HH", 1, 1)
+    question = (
+        b"".join(bytes([len(part)]) + part.encode() for part in name.split(".")) + b"\0" + struct.pack(">HH", 1, 1)
+    )
     query = struct.pack(">HHHHHH", ident, 0x0100, 1, 0, 0, 0) + question
     for _ in range(_TRIES):
         for server in servers:

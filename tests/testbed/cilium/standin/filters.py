@@ -9,7 +9,7 @@ from typing import Any
 from standin import wire
 
 
-class Unsupported(ValueError):
+class UnsupportedError(ValueError):
     """A filter field that the stand-in does not know, or a value that makes no sense."""
 
 
@@ -27,20 +27,20 @@ def matches(flow: Any, wanted: Any) -> bool:
     for field, values in wanted.ListFields():
         check = CHECKS.get(field.name)
         if check is None:
-            raise Unsupported(f"filter {field.name} is not known to this server")
+            raise UnsupportedError(f"filter {field.name} is not known to this server")
         if not any(check(flow, value) for value in values):
             return False
     return True
 
 
 def validate(wanted: Iterable[Any]) -> None:
-    """Raise Unsupported for what `matches` could not answer."""
+    """Raise UnsupportedError for what `matches` could not answer."""
     empty = wire.new("Flow")
     for one in wanted:
         matches(empty, one)
         for field, _ in one.ListFields():
             if field.name not in CHECKS:
-                raise Unsupported(f"filter {field.name} is not known to this server")
+                raise UnsupportedError(f"filter {field.name} is not known to this server")
 
 
 def _pod(side: str) -> Check:
@@ -96,7 +96,7 @@ def _ip(side: str) -> Check:
             network = ipaddress.ip_network(value, strict=False)
             return bool(actual) and ipaddress.ip_address(actual) in network
         except ValueError as err:
-            raise Unsupported(f"invalid IP filter {value!r}") from err
+            raise UnsupportedError(f"invalid IP filter {value!r}") from err
 
     return check
 
@@ -146,7 +146,9 @@ def _path(flow: Any, value: str) -> bool:
 def _workload(side: str) -> Check:
     def check(flow: Any, value: Any) -> bool:
         workloads = getattr(flow, side).workloads
-        return any((not value.name or w.name == value.name) and (not value.kind or w.kind == value.kind) for w in workloads)
+        return any(
+            (not value.name or w.name == value.name) and (not value.kind or w.kind == value.kind) for w in workloads
+        )
 
     return check
 
@@ -171,7 +173,9 @@ CHECKS: dict[str, Check] = {
     "http_method": lambda flow, value: flow.l7.http.method.upper() == value.upper(),
     "http_path": _path,
     "http_url": lambda flow, value: bool(flow.l7.http.url) and re.search(value, flow.l7.http.url) is not None,
-    "http_header": lambda flow, value: any(h.key.lower() == value.key.lower() and h.value == value.value for h in flow.l7.http.headers),
+    "http_header": lambda flow, value: any(
+        h.key.lower() == value.key.lower() and h.value == value.value for h in flow.l7.http.headers
+    ),
     "encrypted": lambda flow, value: flow.IP.encrypted == value,
     "node_labels": lambda flow, value: selector_matches(value, flow.node_labels),
     "source_service": lambda flow, value: False,

@@ -43,10 +43,14 @@ class Ring:
             with self._more:
                 if self.seen <= after:
                     self._more.wait(1.0)
-                fresh = list(itertools.takewhile(lambda item: item[0] > after, reversed(self._items)))
+                fresh = self._after(after)
             for number, item in reversed(fresh):
                 after = number
                 yield item
+
+    def _after(self, number: int) -> list[tuple[int, Any]]:
+        """Newest first; only the tail of the ring is looked at."""
+        return list(itertools.takewhile(lambda item: item[0] > number, reversed(self._items)))
 
 
 class Maker:
@@ -59,7 +63,7 @@ class Maker:
 
     def update(self, view: View, node_labels: tuple[str, ...]) -> None:
         """Use a new view; addresses of pods that just left keep their names."""
-        gone = {ip: e for ip, e in list(self._by_ip.items())[-500:]}
+        gone = dict(list(self._by_ip.items())[-500:])
         self.view, self.node_labels = view, node_labels
         self._by_ip = gone | {endpoint.ip: endpoint for endpoint in view.endpoints}
 
@@ -84,7 +88,14 @@ class Maker:
         answer = bool(exchange.code)
         source, destination = (exchange.server, exchange.client) if answer else (exchange.client, exchange.server)
         headers = [wire.new("HTTPHeader", key=key, value=value) for key, value in exchange.headers]
-        http = wire.new("HTTP", code=exchange.code, method=exchange.method, url=exchange.url, protocol=exchange.protocol, headers=headers)
+        http = wire.new(
+            "HTTP",
+            code=exchange.code,
+            method=exchange.method,
+            url=exchange.url,
+            protocol=exchange.protocol,
+            headers=headers,
+        )
         milliseconds = exchange.latency_ns // 1_000_000
         summary = f"{exchange.protocol} {exchange.method} {exchange.url}"
         if answer:
@@ -94,7 +105,9 @@ class Maker:
             verdict=Verdict.FORWARDED if exchange.allowed or answer else Verdict.DROPPED,
             Type=Kind.L7,
             l4=wire.new("Layer4", TCP=wire.new("TCP", source_port=source[1], destination_port=destination[1])),
-            l7=wire.new("Layer7", type=Kind.RESPONSE if answer else Kind.REQUEST, latency_ns=exchange.latency_ns, http=http),
+            l7=wire.new(
+                "Layer7", type=Kind.RESPONSE if answer else Kind.REQUEST, latency_ns=exchange.latency_ns, http=http
+            ),
             event_type=wire.new("CiliumEventType", type=wire.EVENT_L7),
             traffic_direction=Direction.INGRESS,
             Summary=summary,
@@ -111,7 +124,16 @@ class Maker:
         response.time.GetCurrentTime()
         self.ring.put(response)
 
-    def _l3(self, packet: Packet, verdict: int, event: tuple[int, int], direction: int, reason: int = 0, is_reply: bool | None = None, **more: Any) -> None:
+    def _l3(
+        self,
+        packet: Packet,
+        verdict: int,
+        event: tuple[int, int],
+        direction: int,
+        reason: int = 0,
+        is_reply: bool | None = None,
+        **more: Any,
+    ) -> None:
         layer4, summary = _layer4(packet)
         flow = self._flow(
             (packet.source, packet.destination),
@@ -163,14 +185,16 @@ class Maker:
             extra = ["reserved:kube-apiserver"] if ip in self.view.api_ips else []
             return wire.new("Endpoint", identity=HOST, labels=["reserved:host", *extra])
         if ip in self.view.api_ips:
-            return wire.new("Endpoint", identity=KUBE_APISERVER, labels=["reserved:kube-apiserver", "reserved:remote-node"])
+            return wire.new(
+                "Endpoint", identity=KUBE_APISERVER, labels=["reserved:kube-apiserver", "reserved:remote-node"]
+            )
         return wire.new("Endpoint", identity=WORLD, labels=["reserved:world"])
 
 
 def _layer4(packet: Packet) -> tuple[Any, str]:
     ports = {"source_port": packet.source_port, "destination_port": packet.destination_port}
     if packet.protocol == "TCP":
-        flags = wire.new("TCPFlags", **{name: True for name in packet.flags})
+        flags = wire.new("TCPFlags", **dict.fromkeys(packet.flags, True))
         order = [name for name in ("SYN", "ACK", "RST", "FIN", "PSH", "URG", "ECE", "CWR") if name in packet.flags]
         return wire.new("Layer4", TCP=wire.new("TCP", flags=flags, **ports)), f"TCP Flags: {', '.join(order)}"
     if packet.protocol in ("UDP", "SCTP"):

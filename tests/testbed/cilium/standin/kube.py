@@ -36,7 +36,9 @@ class Client:
     def _connect(self, timeout: float) -> http.client.HTTPSConnection:
         return http.client.HTTPSConnection(self.host, self.port, timeout=timeout, context=self._tls)
 
-    def _send(self, connection: http.client.HTTPSConnection, method: str, path: str, body: object, kind: str) -> http.client.HTTPResponse:
+    def _send(
+        self, connection: http.client.HTTPSConnection, method: str, path: str, body: object, kind: str
+    ) -> http.client.HTTPResponse:
         headers = {"Authorization": f"Bearer {(SECRETS / 'token').read_text().strip()}", "Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = kind
@@ -51,7 +53,9 @@ class Client:
             raise ApiError(response.status, text)
         return response
 
-    def request(self, method: str, path: str, body: object = None, kind: str = "application/json", timeout: float = 10) -> Object:
+    def request(
+        self, method: str, path: str, body: object = None, kind: str = "application/json", timeout: float = 10
+    ) -> Object:
         """One request; raises ApiError or OSError."""
         connection = self._connect(timeout)
         try:
@@ -90,7 +94,12 @@ class Client:
     def watch(self, path: str, version: str) -> Iterator[Object]:
         """Events from `version` on until the server ends the stream."""
         joiner = "&" if "?" in path else "?"
-        query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": str(_WATCH_SECONDS), "allowWatchBookmarks": "true"}
+        query = {
+            "watch": "1",
+            "resourceVersion": version,
+            "timeoutSeconds": str(_WATCH_SECONDS),
+            "allowWatchBookmarks": "true",
+        }
         connection = self._connect(_SILENCE)
         try:
             response = self._send(connection, "GET", f"{path}{joiner}{urllib.parse.urlencode(query)}", None, "")

@@ -62,7 +62,12 @@ class _Session:
     """One client connection and the connection to its server."""
 
     def __init__(
-        self, proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: tuple[str, int], server: tuple[str, int]
+        self,
+        proxy: Proxy,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        client: tuple[str, int],
+        server: tuple[str, int],
     ) -> None:
         self.proxy, self.reader, self.writer, self.client, self.server = proxy, reader, writer, client, server
         self.upstream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -81,7 +86,9 @@ class _Session:
         method, path, protocol = first.split(" ", 2)
         host = headers.get("host", f"{self.server[0]}:{self.server[1]}")
         allowed = self.proxy.decide(self.client, self.server, method, path, host)
-        exchange = Exchange(self.client, self.server, method, f"http://{host}{path}", protocol, tuple(headers.items()), allowed)
+        exchange = Exchange(
+            self.client, self.server, method, f"http://{host}{path}", protocol, tuple(headers.items()), allowed
+        )
         self.proxy.report(exchange)
         body = await _body(self.reader, headers, until_end=False)
         keep = protocol == "HTTP/1.1" and headers.get("connection", "").lower() != "close"
@@ -93,7 +100,13 @@ class _Session:
 
     async def _refuse(self, keep: bool) -> tuple[int, bool]:
         date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime())
-        lines = ["HTTP/1.1 403 Forbidden", f"content-length: {len(DENIED_BODY)}", "content-type: text/plain", f"date: {date}", "server: envoy"]
+        lines = [
+            "HTTP/1.1 403 Forbidden",
+            f"content-length: {len(DENIED_BODY)}",
+            "content-type: text/plain",
+            f"date: {date}",
+            "server: envoy",
+        ]
         if not keep:
             lines.append("connection: close")
         self.writer.write("\r\n".join([*lines, "", ""]).encode() + DENIED_BODY)
@@ -110,7 +123,9 @@ class _Session:
             answer = await reader.readuntil(b"\r\n\r\n")
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             text = b"upstream connect error or disconnect/reset before headers"
-            self.writer.write(b"HTTP/1.1 503 Service Unavailable\r\nserver: envoy\r\ncontent-length: %d\r\n\r\n" % len(text) + text)
+            self.writer.write(
+                b"HTTP/1.1 503 Service Unavailable\r\nserver: envoy\r\ncontent-length: %d\r\n\r\n" % len(text) + text
+            )
             await self.writer.drain()
             return 503, False
         first, headers = _parse(answer)

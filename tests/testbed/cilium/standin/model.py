@@ -8,7 +8,12 @@ Object = dict[str, Any]
 NS_LABEL = "io.kubernetes.pod.namespace"
 HOST, WORLD, KUBE_APISERVER = 1, 2, 7
 _MIN_ID, _MAX_ID = 256, 65535
-_IGNORED_LABELS = ("pod-template-hash", "controller-revision-hash", "pod-template-generation", "statefulset.kubernetes.io/pod-name")
+_IGNORED_LABELS = (
+    "pod-template-hash",
+    "controller-revision-hash",
+    "pod-template-generation",
+    "statefulset.kubernetes.io/pod-name",
+)
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,9 @@ def endpoint_of(pod: Object, namespaces: dict[str, dict[str, str]], cluster: str
         labels=labels,
         identity=identity_of(labels),
         ports={port["name"]: port["containerPort"] for port in ports if port.get("name")},
-        host_ports=tuple((p.get("protocol", "TCP").lower(), p["hostPort"], p["containerPort"]) for p in ports if p.get("hostPort")),
+        host_ports=tuple(
+            (p.get("protocol", "TCP").lower(), p["hostPort"], p["containerPort"]) for p in ports if p.get("hostPort")
+        ),
         workload=_workload(meta),
         container=(statuses[0].get("containerID") or "").rpartition("/")[2] if statuses else "",
         pod_labels=pod_labels,

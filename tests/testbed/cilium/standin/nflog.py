@@ -31,7 +31,7 @@ class Packet:
     icmp: tuple[int, int] = (0, 0)
 
 
-class Lost(Exception):
+class LostError(Exception):
     """The kernel's queue overflowed: packets were not reported."""
 
 
@@ -48,12 +48,12 @@ def open_group(group: int) -> socket.socket:
 
 
 def read(sock: socket.socket) -> list[Packet]:
-    """Wait for packets; raises Lost on overflow."""
+    """Wait for packets; raises LostError on overflow."""
     try:
         data = sock.recv(1 << 17)
     except OSError as err:
         if err.errno == errno.ENOBUFS:
-            raise Lost from err
+            raise LostError from err
         raise
     return list(parse(data))
 
@@ -66,7 +66,9 @@ def parse(data: bytes) -> Iterator[Packet]:
             return
         if kind == (_NFNL_ULOG << 8 | _MSG_PACKET):
             attributes = _attributes(data[20:length])
-            packet = decode(attributes.get(_ATTR_PREFIX, b"").rstrip(b"\0").decode(), attributes.get(_ATTR_PAYLOAD, b""))
+            packet = decode(
+                attributes.get(_ATTR_PREFIX, b"").rstrip(b"\0").decode(), attributes.get(_ATTR_PAYLOAD, b"")
+            )
             if packet:
                 yield packet
         data = data[_aligned(length) :]
@@ -84,7 +86,11 @@ def decode(tag: str, payload: bytes) -> Packet | None:
     if not protocol or len(body) < 4:
         return Packet(tag, source, destination, protocol)
     ports = struct.unpack_from(">HH", body)
-    flags = tuple(name for bit, name in enumerate(_FLAGS) if body[13] & 1 << bit) if protocol == "TCP" and len(body) >= 14 else ()
+    flags = (
+        tuple(name for bit, name in enumerate(_FLAGS) if body[13] & 1 << bit)
+        if protocol == "TCP" and len(body) >= 14
+        else ()
+    )
     return Packet(tag, source, destination, protocol, *ports, flags)
 
 

@@ -1,4 +1,4 @@
-"""The datapath as one nft table: services, masquerade, policies, logging. Rendering is pure; `load` applies it atomically."""
+"""The datapath as one nft table: services, masquerade, policies, logging. Only `load` and `route_proxied` act."""
 
 import subprocess
 from collections.abc import Iterable
@@ -176,34 +176,57 @@ def _port_matches(ports: tuple[Port, ...]) -> list[str]:
 
 def _fixed_chains(view: View, options: Options) -> list[str]:
     dns = "ip saddr @pods meta l4proto { tcp, udp } th dport 53"
-    lookups = ["ip daddr . meta l4proto . th dport vmap @services", "ip daddr != 127.0.0.0/8 fib daddr type local meta l4proto . th dport vmap @node_ports"]
+    lookups = [
+        "ip daddr . meta l4proto . th dport vmap @services",
+        "ip daddr != 127.0.0.0/8 fib daddr type local meta l4proto . th dport vmap @node_ports",
+    ]
     masquerade = f"ip saddr {view.pod_cidr} ip daddr != @cluster masquerade" if view.pod_cidr else ""
     refuse = [f"ip daddr . meta l4proto . th dport @no_backend {_log(f'deny:e:{NO_BACKEND}')} reject"]
     return [
         _chain("nat_prerouting", ["type nat hook prerouting priority dstnat; policy accept;", *lookups]),
         _chain("nat_output", ["type nat hook output priority -100; policy accept;", *lookups]),
-        _chain("nat_postrouting", ["type nat hook postrouting priority srcnat; policy accept;", "ip saddr . ip daddr @self masquerade", masquerade]),
+        _chain(
+            "nat_postrouting",
+            [
+                "type nat hook postrouting priority srcnat; policy accept;",
+                "ip saddr . ip daddr @self masquerade",
+                masquerade,
+            ],
+        ),
         _chain("refuse_forward", ["type filter hook forward priority filter; policy accept;", *refuse]),
-        _chain("refuse_output", ["type filter hook output priority filter; policy accept;", *refuse, f"ip daddr @pods ct state new {_log('trace:i')}"]),
-        _chain("known", [
-            f"meta l4proto tcp socket transparent 1 meta mark set {PROXY_MARK}",
-            f"ct direction reply tcp flags & (syn|fin|rst) != 0 {_log('reply')}",
-            f"ct direction original tcp flags & (fin|rst) != 0 {_log('trace:i')}",
-            f"ct direction reply meta l4proto {{ udp, icmp }} {_log('reply')}",
-            "accept",
-        ]),
-        _chain("decide", [
-            "type filter hook prerouting priority -90; policy accept;",
-            "ip saddr != @pods ip daddr != @pods accept",
-            "ct state established,related goto known",
-            "ct state != new accept",
-            f"ct state new {dns} {_log(f'deny:e:{NO_BACKEND}')} drop" if options.drop_dns else "",
-            "ip saddr . ip daddr @self accept",
-            "ip saddr vmap @egress",
-            "ip daddr vmap @ingress",
-            f"{_log('trace:i')}",
-            f"meta mark {PROXY_MARK} meta l4proto tcp tproxy to 127.0.0.1:{PROXY_PORT} accept",
-        ]),
+        _chain(
+            "refuse_output",
+            [
+                "type filter hook output priority filter; policy accept;",
+                *refuse,
+                f"ip daddr @pods ct state new {_log('trace:i')}",
+            ],
+        ),
+        _chain(
+            "known",
+            [
+                f"meta l4proto tcp socket transparent 1 meta mark set {PROXY_MARK}",
+                f"ct direction reply tcp flags & (syn|fin|rst) != 0 {_log('reply')}",
+                f"ct direction original tcp flags & (fin|rst) != 0 {_log('trace:i')}",
+                f"ct direction reply meta l4proto {{ udp, icmp }} {_log('reply')}",
+                "accept",
+            ],
+        ),
+        _chain(
+            "decide",
+            [
+                "type filter hook prerouting priority -90; policy accept;",
+                "ip saddr != @pods ip daddr != @pods accept",
+                "ct state established,related goto known",
+                "ct state != new accept",
+                f"ct state new {dns} {_log(f'deny:e:{NO_BACKEND}')} drop" if options.drop_dns else "",
+                "ip saddr . ip daddr @self accept",
+                "ip saddr vmap @egress",
+                "ip daddr vmap @ingress",
+                f"{_log('trace:i')}",
+                f"meta mark {PROXY_MARK} meta l4proto tcp tproxy to 127.0.0.1:{PROXY_PORT} accept",
+            ],
+        ),
     ]
 
 
@@ -211,7 +234,9 @@ def load(ruleset: str) -> None:
     """Replace the table; raises RuntimeError with nft's words."""
     done = subprocess.run(["nft", "-f", "-"], input=ruleset, text=True, capture_output=True, check=False)
     if done.returncode:
-        raise RuntimeError(done.stderr.strip().splitlines()[0] if done.stderr.strip() else f"nft: exit {done.returncode}")
+        raise RuntimeError(
+            done.stderr.strip().splitlines()[0] if done.stderr.strip() else f"nft: exit {done.returncode}"
+        )
 
 
 def route_proxied() -> None:

@@ -31,7 +31,7 @@ class Observer:
         """History by number, since, until, first; then live ones if asked to follow."""
         try:
             check(request)
-        except filters.Unsupported as err:
+        except filters.UnsupportedError as err:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(err))
         history, newest = self.ring.snapshot()
         for item in select(request, history):
@@ -69,9 +69,9 @@ def check(request: Any) -> None:
     """Refuse what cannot be answered."""
     filters.validate([*request.whitelist, *request.blacklist])
     if request.first and request.follow:
-        raise filters.Unsupported("first cannot be specified with follow")
+        raise filters.UnsupportedError("first cannot be specified with follow")
     if request.field_mask.paths and not request.field_mask.IsValidForDescriptor(wire.MESSAGES["Flow"].DESCRIPTOR):
-        raise filters.Unsupported("invalid fieldmask")
+        raise filters.UnsupportedError("invalid fieldmask")
 
 
 def wanted(request: Any, response: Any) -> bool:
@@ -142,4 +142,6 @@ class Peers:
                 continue
             kind = wire.PEER_ADDED if name not in old else wire.PEER_UPDATED if name in new else wire.PEER_DELETED
             tls = wire.new("PeerTLS", server_name=f"{name.replace('.', '-')}.{self.cluster}.hubble-grpc.cilium.io")
-            yield wire.new("ChangeNotification", name=name, address=new.get(name, old.get(name, "")), type=kind, tls=tls)
+            yield wire.new(
+                "ChangeNotification", name=name, address=new.get(name, old.get(name, "")), type=kind, tls=tls
+            )

@@ -34,7 +34,12 @@ class Operator:
         self.healthy = True
         api = "/apis/cilium.io/v2"
         pods = f"/api/v1/namespaces/{self.namespace}/pods?labelSelector=k8s-app%3Dcilium"
-        paths = {"cnp": f"{api}/ciliumnetworkpolicies", "ccnp": f"{api}/ciliumclusterwidenetworkpolicies", "nodes": "/api/v1/nodes", "pods": pods}
+        paths = {
+            "cnp": f"{api}/ciliumnetworkpolicies",
+            "ccnp": f"{api}/ciliumclusterwidenetworkpolicies",
+            "nodes": "/api/v1/nodes",
+            "pods": pods,
+        }
         watches = {name: Reflector(self.client, path, self.changed.set) for name, path in paths.items()}
         for watch in watches.values():
             watch.start()
@@ -81,7 +86,9 @@ class Operator:
         space = f"namespaces/{meta['namespace']}/" if meta.get("namespace") else ""
         plural = "ciliumnetworkpolicies" if space else "ciliumclusterwidenetworkpolicies"
         try:
-            self.client.patch(f"/apis/cilium.io/v2/{space}{plural}/{meta['name']}/status", {"status": {"conditions": [*kept, valid]}})
+            self.client.patch(
+                f"/apis/cilium.io/v2/{space}{plural}/{meta['name']}/status", {"status": {"conditions": [*kept, valid]}}
+            )
         except ApiError as err:
             if err.status != 404:
                 raise
@@ -98,7 +105,12 @@ class Operator:
         if any(c["type"] == "NetworkUnavailable" and c["reason"] == "CiliumIsUp" for c in conditions):
             return
         now = log.now()[:19] + "Z"
-        up = {"type": "NetworkUnavailable", "status": "False", "reason": "CiliumIsUp", "message": "Cilium is running on this node"}
+        up = {
+            "type": "NetworkUnavailable",
+            "status": "False",
+            "reason": "CiliumIsUp",
+            "message": "Cilium is running on this node",
+        }
         body = {"status": {"conditions": [{**up, "lastHeartbeatTime": now, "lastTransitionTime": now}]}}
         self.client.request("PATCH", f"/api/v1/nodes/{name}/status", body, "application/strategic-merge-patch+json")
 

@@ -1,4 +1,4 @@
-"""CiliumNetworkPolicy and NetworkPolicy, in the forms that the stand-in knows, brought into one shape of rules. Pure."""
+"""CiliumNetworkPolicy and NetworkPolicy, in the forms that the stand-in knows, in one shape of rules. Pure."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -126,13 +126,19 @@ def _peer_selected(selector: Object, endpoint: Endpoint, space: str) -> bool:
     return selects(selector, endpoint.labels)
 
 
-def _with_ports(item: Object, peers: Peers, deny: bool, subject: Endpoint | None, policy: Object, view: View) -> Iterator[Rule]:
+def _with_ports(
+    item: Object, peers: Peers, deny: bool, subject: Endpoint | None, policy: Object, view: View
+) -> Iterator[Rule]:
     origin = f"{policy['metadata'].get('namespace', '')}/{policy['metadata']['name']}"
     to_ports, icmps = item.get("toPorts") or [], item.get("icmps") or []
     if not to_ports and not icmps:
         yield Rule(peers, deny=deny, origin=origin)
     for icmp in icmps:
-        types = [f["type"] for f in icmp.get("fields") or [] if isinstance(f.get("type"), int) and f.get("family", "IPv4") == "IPv4"]
+        types = [
+            f["type"]
+            for f in icmp.get("fields") or []
+            if isinstance(f.get("type"), int) and f.get("family", "IPv4") == "IPv4"
+        ]
         yield Rule(peers, tuple(Port("icmp", kind) for kind in types), deny, origin=origin)
     for entry in to_ports:
         http = (entry.get("rules") or {}).get("http")
@@ -146,7 +152,9 @@ def _http(rule: Object) -> tuple[tuple[str, str], ...]:
     return tuple((key, str(rule[key])) for key in ("method", "path", "host") if rule.get(key))
 
 
-def _resolve(specs: list[Object], peers: Peers, subject: Endpoint | None, view: View) -> Iterator[tuple[Peers, tuple[Port, ...]]]:
+def _resolve(
+    specs: list[Object], peers: Peers, subject: Endpoint | None, view: View
+) -> Iterator[tuple[Peers, tuple[Port, ...]]]:
     """Ports by number; a port by name is that of the subject, or on egress that of each peer."""
     numbers: list[Port] = []
     for spec in specs:
@@ -206,13 +214,17 @@ def covers(rule: Rule, peer_ip: str, port: int, protocol: str = "tcp") -> bool:
 
 
 def _port_covers(entry: Port, port: int, protocol: str) -> bool:
-    return entry.protocol in ("any", protocol) and (not entry.first or entry.first <= port <= max(entry.first, entry.last))
+    return entry.protocol in ("any", protocol) and (
+        not entry.first or entry.first <= port <= max(entry.first, entry.last)
+    )
 
 
 def request_allowed(rules: Iterable[Rule], peer_ip: str, port: int, method: str, path: str, host: str) -> bool:
     """Whether the HTTP rules that cover the connection let a request pass; no such rule = it passes."""
     covering = [rule for rule in rules if not rule.deny and rule.http is not None and covers(rule, peer_ip, port)]
-    return not covering or any(_matches(dict(http), method, path, host) for rule in covering for http in rule.http or ())
+    return not covering or any(
+        _matches(dict(http), method, path, host) for rule in covering for http in rule.http or ()
+    )
 
 
 def _matches(http: HttpRule, method: str, path: str, host: str) -> bool:

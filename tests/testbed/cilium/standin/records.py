@@ -27,7 +27,10 @@ class Writer:
             wanted[f"{API}/ciliumnodes/{self.node}"] = (f"{API}/ciliumnodes", cilium_node(view, node))
         local = [e for e in view.endpoints if not view.pod_cidr or _inside(e.ip, view.pod_cidr)]
         for endpoint in local:
-            wanted[f"{API}/ciliumidentities/{endpoint.identity}"] = (f"{API}/ciliumidentities", cilium_identity(endpoint))
+            wanted[f"{API}/ciliumidentities/{endpoint.identity}"] = (
+                f"{API}/ciliumidentities",
+                cilium_identity(endpoint),
+            )
             collection = f"{API}/namespaces/{endpoint.namespace}/ciliumendpoints"
             wanted[f"{collection}/{endpoint.name}"] = (collection, cilium_endpoint(endpoint, _internal_ip(node)))
         self._wanted = wanted
@@ -83,7 +86,10 @@ def cilium_node(view: View, node: Object) -> Object:
             "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": meta["name"], "uid": meta["uid"]}],
         },
         "spec": {
-            "addresses": [{"ip": _internal_ip(node), "type": "InternalIP"}, {"ip": str(next(hosts)), "type": "CiliumInternalIP"}],
+            "addresses": [
+                {"ip": _internal_ip(node), "type": "InternalIP"},
+                {"ip": str(next(hosts)), "type": "CiliumInternalIP"},
+            ],
             "bootid": ((node.get("status") or {}).get("nodeInfo") or {}).get("bootID", ""),
             "encryption": {},
             "health": {},

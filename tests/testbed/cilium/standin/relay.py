@@ -34,14 +34,16 @@ class Relay:
         """Serve and follow the peers for ever."""
         if self.fail == "crash":
             raise log.fatal("failed to create gRPC server: listen tcp :4245 (asked for by testbed.fail.relay)")
-        web.serve(("0.0.0.0", 4222), self._ready)  # noqa: S104
+        web.serve(("0.0.0.0", 4222), self._ready)
         methods = {
             "GetFlows": rpc.stream(self.get_flows, "GetFlowsRequest"),
             "GetNodes": rpc.unary(self.get_nodes, "Empty"),
             "GetNamespaces": rpc.unary(self.get_namespaces, "Empty"),
             "ServerStatus": rpc.unary(self.status, "Empty"),
         }
-        server = rpc.server({"observer.Observer": methods}, lambda: self.fail != "unhealthy" and bool(self.connected()), workers=64)
+        server = rpc.server(
+            {"observer.Observer": methods}, lambda: self.fail != "unhealthy" and bool(self.connected()), workers=64
+        )
         address = f"0.0.0.0{self.listen}" if self.listen.startswith(":") else self.listen
         if self.server_tls:
             server.add_secure_port(address, rpc.server_credentials(SERVER_TLS_DIR, "client-ca.crt", self.mutual))
@@ -54,7 +56,10 @@ class Relay:
             try:
                 self._follow_peers()
             except (grpc.RpcError, OSError) as err:
-                log.warning("Failed to create peer notify client for peers change notification; will try again", error=getattr(err, "details", lambda: err)())
+                log.warning(
+                    "Failed to create peer notify client for peers change notification; will try again",
+                    error=_words(err),
+                )
             pause.wait(0.25)
 
     def _ready(self, _path: str) -> web.Answer:
@@ -71,7 +76,9 @@ class Relay:
         address = dns.resolve(host)
         channel = self._channel(f"{address}:{port}", f"peer.{self.cluster}.hubble-grpc.cilium.io")
         try:
-            for change in self._call(channel, "/peer.Peer/Notify", "ChangeNotification", stream=True)(wire.new("Empty")):
+            for change in self._call(channel, "/peer.Peer/Notify", "ChangeNotification", stream=True)(
+                wire.new("Empty")
+            ):
                 if change.type == wire.PEER_DELETED:
                     self._drop(change.name)
                 else:
@@ -80,10 +87,16 @@ class Relay:
             channel.close()
 
     def _channel(self, address: str, name: str) -> Any:
-        options = [("grpc.initial_reconnect_backoff_ms", 200), ("grpc.min_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 1000)]
+        options = [
+            ("grpc.initial_reconnect_backoff_ms", 200),
+            ("grpc.min_reconnect_backoff_ms", 200),
+            ("grpc.max_reconnect_backoff_ms", 1000),
+        ]
         if self.plain:
             return grpc.insecure_channel(address, options=options)
-        return grpc.secure_channel(address, rpc.client_credentials(TLS_DIR), options=[*options, ("grpc.ssl_target_name_override", name)])
+        return grpc.secure_channel(
+            address, rpc.client_credentials(TLS_DIR), options=[*options, ("grpc.ssl_target_name_override", name)]
+        )
 
     def _add(self, name: str, address: str, server_name: str) -> None:
         self._drop(name)
@@ -116,7 +129,7 @@ class Relay:
         """Merge the agents' streams by time; tell first which nodes take part."""
         try:
             observer.check(request)
-        except filters.Unsupported as err:
+        except filters.UnsupportedError as err:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(err))
         with self._guard:
             peers = dict(self._channels)
@@ -125,7 +138,10 @@ class Relay:
             if names:
                 yield _node_status(state, names)
         incoming: queue.Queue[Any] = queue.Queue(1000)
-        calls = [self._call(peers[name][2], "/observer.Observer/GetFlows", "GetFlowsResponse", stream=True)(request) for name in up]
+        calls = [
+            self._call(peers[name][2], "/observer.Observer/GetFlows", "GetFlowsResponse", stream=True)(request)
+            for name in up
+        ]
         context.add_callback(lambda: [call.cancel() for call in calls])
         for name, call in zip(up, calls, strict=True):
             threading.Thread(target=_pump, args=(name, call, incoming), daemon=True).start()
@@ -137,7 +153,13 @@ class Relay:
             peers = dict(self._channels)
         nodes = []
         for name, (address, state, channel) in sorted(peers.items()):
-            node = wire.new("Node", name=name, address=address, state=wire.NODE_UNAVAILABLE, tls=wire.new("TLS", enabled=not self.plain))
+            node = wire.new(
+                "Node",
+                name=name,
+                address=address,
+                state=wire.NODE_UNAVAILABLE,
+                tls=wire.new("TLS", enabled=not self.plain),
+            )
             if state == "up" and (answer := self._status_of(channel)) is not None:
                 node.state = wire.NODE_CONNECTED
                 node.version, node.uptime_ns = answer.version, answer.uptime_ns
@@ -152,11 +174,16 @@ class Relay:
         found = set()
         for channel in channels:
             try:
-                answer = self._call(channel, "/observer.Observer/GetNamespaces", "GetNamespacesResponse")(wire.new("Empty"), timeout=3)
+                answer = self._call(channel, "/observer.Observer/GetNamespaces", "GetNamespacesResponse")(
+                    wire.new("Empty"), timeout=3
+                )
             except grpc.RpcError:
                 continue
             found |= {(n.cluster, n.namespace) for n in answer.namespaces}
-        return wire.new("GetNamespacesResponse", namespaces=[wire.new("Namespace", cluster=c, namespace=n) for c, n in sorted(found)])
+        return wire.new(
+            "GetNamespacesResponse",
+            namespaces=[wire.new("Namespace", cluster=c, namespace=n) for c, n in sorted(found)],
+        )
 
     def status(self, _request: Any, _context: Any) -> Any:
         """Sums over the nodes."""
@@ -179,9 +206,15 @@ class Relay:
 
     def _status_of(self, channel: Any) -> Any:
         try:
-            return self._call(channel, "/observer.Observer/ServerStatus", "ServerStatusResponse")(wire.new("Empty"), timeout=3)
+            return self._call(channel, "/observer.Observer/ServerStatus", "ServerStatusResponse")(
+                wire.new("Empty"), timeout=3
+            )
         except grpc.RpcError:
             return None
+
+
+def _words(err: Exception) -> str:
+    return str(err.details()) if isinstance(err, grpc.RpcError) else str(err)
 
 
 def _config(path: Path) -> dict[str, str]:

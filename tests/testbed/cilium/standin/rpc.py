@@ -52,7 +52,10 @@ def _health(healthy: Callable[[], bool]) -> Any:
                 last = now
             pause.wait(0.5)
 
-    methods = {"Check": grpc.unary_unary_rpc_method_handler(check), "Watch": grpc.unary_stream_rpc_method_handler(watch)}
+    methods = {
+        "Check": grpc.unary_unary_rpc_method_handler(check),
+        "Watch": grpc.unary_stream_rpc_method_handler(watch),
+    }
     return grpc.method_handlers_generic_handler("grpc.health.v1.Health", methods)
 
 

@@ -45,9 +45,18 @@ def status(agent: Agent) -> Object:
         "identity-range": {"max-identity": 65535, "min-identity": 256},
         "ipam": _ipam(agent),
         "kube-proxy-replacement": _kube_proxy(agent),
-        "masquerading": {"enabled": True, "enabledProtocols": {"ipv4": True}, "mode": "IPTables", "snat-exclusion-cidr-v4": agent.view.pod_cidr},
+        "masquerading": {
+            "enabled": True,
+            "enabledProtocols": {"ipv4": True},
+            "mode": "IPTables",
+            "snat-exclusion-cidr-v4": agent.view.pod_cidr,
+        },
         "nodeMonitor": {"cpus": 2, "npages": 64, "pagesize": 4096},
-        "proxy": {"envoy-deployment-mode": "external" if agent.config.flag("external-envoy-proxy") else "embedded", "ip": "", "port-range": "10000-20000"},
+        "proxy": {
+            "envoy-deployment-mode": "external" if agent.config.flag("external-envoy-proxy") else "embedded",
+            "ip": "",
+            "port-range": "10000-20000",
+        },
         "routing": {"inter-host-routing-mode": "Native", "intra-host-routing-mode": "Legacy"},
     }
 
@@ -59,7 +68,10 @@ def _components(agent: Agent) -> Object:
     waiting = {"msg": "Still waiting for CRDs: " + ", ".join(missing) if missing else "starting", "state": "Warning"}
     up = {"msg": f"({agent.version}) [linux/amd64]", "state": "Ok"}
     down = {"msg": f"watch of {failing[0]} is failing" if failing else "", "state": "Failure"}
-    written = {"msg": "successfully wrote CNI configuration file to /host/etc/cni/net.d/05-cilium.conflist", "state": "Ok"}
+    written = {
+        "msg": "successfully wrote CNI configuration file to /host/etc/cni/net.d/05-cilium.conflist",
+        "state": "Ok",
+    }
     return {
         "cilium": ready if agent.ready else waiting,
         "cni-file": written if agent.ready else {"msg": "not yet written", "state": "Warning"},
@@ -88,20 +100,40 @@ def _ipam(agent: Agent) -> Object:
 def _kube_proxy(agent: Agent) -> Object:
     mode = "True" if agent.config.flag("kube-proxy-replacement") else "False"
     enabled = {"enabled": mode == "True"}
-    features = {"externalIPs": {"enabled": False}, "hostPort": enabled, "nodePort": {**enabled, "mode": "SNAT", "portMax": 32767, "portMin": 30000}}
+    features = {
+        "externalIPs": {"enabled": False},
+        "hostPort": enabled,
+        "nodePort": {**enabled, "mode": "SNAT", "portMax": 32767, "portMin": 30000},
+    }
     devices = [{"ip": agent.host_ips, "name": "eth0"}]
-    return {"deviceList": devices, "devices": ["eth0"], "directRoutingDevice": "eth0", "features": features, "mode": mode}
+    return {
+        "deviceList": devices,
+        "devices": ["eth0"],
+        "directRoutingDevice": "eth0",
+        "features": features,
+        "mode": mode,
+    }
 
 
 def _controllers(agent: Agent) -> list[Object]:
     now = log.now()
     found = []
     for index, watch in enumerate(agent.watches.values()):
-        result: Object = {"last-failure-timestamp": "0001-01-01T00:00:00.000Z", "last-success-timestamp": now, "success-count": 1}
+        result: Object = {
+            "last-failure-timestamp": "0001-01-01T00:00:00.000Z",
+            "last-success-timestamp": now,
+            "success-count": 1,
+        }
         if not watch.connected:
-            result |= {"consecutive-failure-count": watch.failures, "last-failure-msg": f"watch of {watch.path} failed", "last-failure-timestamp": now}
+            result |= {
+                "consecutive-failure-count": watch.failures,
+                "last-failure-msg": f"watch of {watch.path} failed",
+                "last-failure-timestamp": now,
+            }
         uid = f"00000000-0000-4000-8000-{index:012d}"
-        found.append({"configuration": {"error-retry": True}, "name": f"watch-{watch.path}", "status": result, "uuid": uid})
+        found.append(
+            {"configuration": {"error-retry": True}, "name": f"watch-{watch.path}", "status": result, "uuid": uid}
+        )
     return found
 
 
@@ -112,9 +144,18 @@ def endpoints(agent: Agent) -> list[Object]:
 
 def _endpoint(agent: Agent, endpoint: Endpoint) -> Object:
     enforced = agent.enforced.get(endpoint.ip)
-    sides = [d for d in ("ingress", "egress") if enforced and getattr(enforced, d) is not None] if agent.options.enforce else []
+    sides = (
+        [d for d in ("ingress", "egress") if enforced and getattr(enforced, d) is not None]
+        if agent.options.enforce
+        else []
+    )
     mode = {(): "none", ("ingress",): "ingress", ("egress",): "egress"}.get(tuple(sides), "both")
-    realized = {"policy-enabled": mode, "policy-revision": 1, "id": endpoint.identity, "l4": {"egress": [], "ingress": []}}
+    realized = {
+        "policy-enabled": mode,
+        "policy-revision": 1,
+        "id": endpoint.identity,
+        "l4": {"egress": [], "ingress": []},
+    }
     return {
         "id": endpoint.id,
         "spec": {"label-configuration": {}, "options": OPTIONS},
@@ -129,8 +170,18 @@ def _endpoint(agent: Agent, endpoint: Endpoint) -> Object:
             "health": {"bpf": "OK", "connected": True, "overallHealth": "OK", "policy": "OK"},
             "identity": {"id": endpoint.identity, "labels": endpoint.label_list},
             "labels": {"realized": {}, "security-relevant": endpoint.label_list},
-            "log": [{"code": "OK", "message": "Successfully regenerated endpoint program", "state": "ready", "timestamp": log.now()}],
-            "networking": {"addressing": [{"ipv4": endpoint.ip, "ipv4-pool-name": "default"}], "container-interface-name": "eth0"},
+            "log": [
+                {
+                    "code": "OK",
+                    "message": "Successfully regenerated endpoint program",
+                    "state": "ready",
+                    "timestamp": log.now(),
+                }
+            ],
+            "networking": {
+                "addressing": [{"ipv4": endpoint.ip, "ipv4-pool-name": "default"}],
+                "container-interface-name": "eth0",
+            },
             "policy": {"proxy-statistics": [], "realized": realized, "spec": realized},
             "realized": {"label-configuration": {}, "options": OPTIONS},
             "state": "ready",
@@ -145,5 +196,11 @@ def health(agent: Agent) -> Object:
         addresses = (node.get("status") or {}).get("addresses") or []
         ip = next((a["address"] for a in addresses if a["type"] == "InternalIP"), "")
         reached = {"http": {"latency": 150000}, "icmp": {"latency": 90000}, "ip": ip}
-        nodes.append({"name": node["metadata"]["name"], "host": {"primary-address": reached}, "health-endpoint": {"primary-address": reached}})
+        nodes.append(
+            {
+                "name": node["metadata"]["name"],
+                "host": {"primary-address": reached},
+                "health-endpoint": {"primary-address": reached},
+            }
+        )
     return {"local": {"name": agent.node}, "nodes": nodes, "timestamp": log.now()}

@@ -15,10 +15,12 @@ def _handler(route: Route) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             status, body = route(self.path)
             text = body if isinstance(body, str) else json.dumps(body)
-            kind = "text/html" if text.startswith("<") else "text/plain" if isinstance(body, str) else "application/json"
+            kind = (
+                "text/html" if text.startswith("<") else "text/plain" if isinstance(body, str) else "application/json"
+            )
             self.send_response(status)
             self.send_header("Content-Type", f"{kind}; charset=utf-8")
             self.send_header("Content-Length", str(len(text.encode())))

@@ -1,8 +1,8 @@
 """Hubble's messages, made at run time from a table of field numbers.
 
-The stand-in does not use beeyard's own generated stubs on purpose: a wrong number there must show as a failing test, not
-be shared by both ends. Enumerations are plain integers on the wire, so they are integers here. The message and package
-names never travel; the method names do.
+The stand-in does not use beeyard's own generated stubs on purpose: a wrong number there must show as a failing test,
+not be shared by both ends. Enumerations are plain integers on the wire, so they are integers here. The message and
+package names never travel; the method names do.
 """
 
 import re
@@ -76,7 +76,13 @@ PeerTLS: 1 server_name str
 Empty:
 """
 SCALARS = {"str": 9, "u32": 13, "u64": 4, "i32": 5, "i64": 3, "bool": 8, "double": 1}
-KNOWN = {"Timestamp": timestamp_pb2, "FieldMask": field_mask_pb2, "BoolValue": wrappers_pb2, "UInt32Value": wrappers_pb2, "Int32Value": wrappers_pb2}
+KNOWN = {
+    "Timestamp": timestamp_pb2,
+    "FieldMask": field_mask_pb2,
+    "BoolValue": wrappers_pb2,
+    "UInt32Value": wrappers_pb2,
+    "Int32Value": wrappers_pb2,
+}
 _FIELD = re.compile(r"(\d+)(~?)\s+(\w+)\s+(\w+)(\*?)")
 _MESSAGE_TYPE, _OPTIONAL, _REPEATED = 11, 1, 3
 
@@ -111,7 +117,7 @@ def _add_field(message: Any, number: int, one: bool, name: str, kind: str, many:
 MESSAGES: dict[str, Any] = _build()
 
 
-def new(name: str, **fields: Any) -> Any:
+def new(name: str, /, **fields: Any) -> Any:
     """Make a message by name."""
     return MESSAGES[name](**fields)
 
