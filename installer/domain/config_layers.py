@@ -164,6 +164,8 @@ def _merge(
 ) -> None:
     for key, value in data.items():
         here = (*path, str(key))
+        if value is None and _keys_at(here):
+            continue  # a section whose settings are all commented out
         if isinstance(value, Mapping):
             inner = into.get(key)
             into[key] = dict(inner) if isinstance(inner, Mapping) else {}

@@ -25,6 +25,7 @@ class Installed:
         kubeconfig: path and context that were merged for the user.
         bundle: digest of the bundle that was installed.
         chart_version: chart of the Helm release as we left it.
+        digests: whether images are named by digest.
         verified: digest of the state that the network proof held for.
     """
 
@@ -37,6 +38,7 @@ class Installed:
     kubeconfig: dict[str, str] = field(default_factory=dict)
     bundle: str = ""
     chart_version: str = ""
+    digests: bool = True
     verified: str = ""
 
     def dump(self) -> bytes:

@@ -81,7 +81,7 @@ class Runner:
         finally:
             run.group = None
             seconds = run.tools.now() - started
-            journal.record("run-finished" if ok else "run-stopped", changed=bool(self.result.changed), seconds=seconds)
+            journal.end(ok=ok, changed=bool(self.result.changed), seconds=seconds)
             run.emit(
                 RunFinished(
                     run.tools.now(), journal.run_id, ok, bool(self.result.changed), seconds, dict(self.result.timings)
@@ -101,7 +101,7 @@ class Runner:
             else:
                 changes = list(next(item.changes for item in plan.steps if item.step == step.id))
             if changes:
-                journal.record("step-started", step=step.id)
+                journal.append("step-started", step=step.id)
                 if any(change.kind != "proof" for change in changes):
                     self.result.changed.append(step.id)
                 await self._apply(step)
@@ -119,7 +119,7 @@ class Runner:
         self.result.timings[step.id] = seconds
         self.result.notes[step.id] = note
         if worked:
-            journal.record("step-done", step=step.id, seconds=seconds)
+            journal.append("step-done", step=step.id, seconds=seconds)
         run.emit(StepDone(run.tools.now(), step.id, step.id in self.result.changed, seconds, note))
 
     @contextmanager
@@ -129,11 +129,11 @@ class Runner:
         try:
             yield
         except BeeyardError as error:
-            journal.record("step-failed", step=step.id, code=error.code, what=error.what)
+            journal.append("step-failed", step=step.id, code=error.code, what=error.what)
             run.emit(StepFailed(run.tools.now(), step.id, run.tools.now() - began, error))
             raise
         except asyncio.CancelledError:
-            journal.record("step-interrupted", step=step.id)
+            journal.append("step-interrupted", step=step.id)
             raise
 
     async def _apply(self, step: Step) -> None:
@@ -155,7 +155,7 @@ class Runner:
             self._run.current = step.id
             try:
                 await step.undo(self._run)
-                journal.record("step-undone", step=step.id)
+                journal.append("step-undone", step=step.id)
                 self._run.log(f"{step.title}: taken back")
             except BeeyardError as error:
                 self._run.log(f"{step.title}: could not be taken back: {error.what}. {error.fix}", "warning")

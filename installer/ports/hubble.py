@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -54,7 +54,7 @@ class Hubble(Protocol):
         number: int = 0,
         since: float | None = None,
         follow: bool = False,
-    ) -> AsyncIterator[Mapping[str, Any]]:
+    ) -> AsyncGenerator[Mapping[str, Any], None]:
         """Yield GetFlows answers in Hubble's JSON form (one key ``flow``, ``node_status`` or ``lost_events``).
 
         Args:

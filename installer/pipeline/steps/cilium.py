@@ -108,6 +108,7 @@ class _ReleaseStep:
         self._before, self._changed = self._release, True
         await helm.install_or_upgrade(NAME, NAMESPACE, chart, self._target())
         run.installed.chart_version = run.chart_version
+        run.installed.digests = _digests(run)
         run.save()
 
     async def verify(self, run: Run) -> str:
@@ -246,7 +247,7 @@ def first_go(full: dict[str, Any], release: Release | None) -> dict[str, Any]:
 def _digests(run: Run) -> bool:
     """Whether images may be named by digest: a bundle's archives hold them only where its list says so."""
     if not run.spec.downloads.bundle:
-        return True
+        return run.installed.digests
     refs = run.tools.sources.read_bundle(run.bundle_path).image_refs
     return any("cilium" in ref and "@sha256:" in ref for ref in refs)
 

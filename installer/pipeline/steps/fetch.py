@@ -33,7 +33,7 @@ class FetchStep:
         if self._known:
             return
         self._known = True
-        if run.spec.downloads.bundle:
+        if run.spec.downloads.bundle and not self._outlived(run):
             self._bundle(run)
         else:
             await self._k3s(run)
@@ -67,6 +67,10 @@ class FetchStep:
 
     async def undo(self, run: Run) -> None:
         """Nothing to take back: what was fetched lies in our cache and is used next time."""
+
+    def _outlived(self, run: Run) -> bool:
+        """Whether the bundle is gone after it was installed: our own copies of its chart and helm serve then."""
+        return bool(run.installed.bundle) and not run.bundle_path.exists()
 
     def _bundle(self, run: Run) -> None:
         bundle = run.tools.sources.read_bundle(run.bundle_path)

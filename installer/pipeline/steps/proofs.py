@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from installer.domain import preflight
 from installer.domain.errors import RefusedError
 from installer.domain.plan import Change
-from installer.domain.preflight import Finding, HostFacts, Wanted
+from installer.domain.preflight import Finding, HostFacts, Level, Wanted, default_ports
 from installer.domain.spec_checks import check as spec_check
 from installer.pipeline.run import Run
 
@@ -39,11 +39,11 @@ class PreflightStep:
                 code="E-CONFIG-002",
             )
         findings = preflight.check(self._facts, wanted(run))
-        errors = [finding for finding in findings if finding.level == "error"]
+        errors = [finding for finding in findings if finding.level is Level.ERROR]
         if errors:
             raise refusal(errors)
         for finding in findings:
-            if finding.level == "warning":
+            if finding.level is Level.WARNING:
                 run.warn(f"{finding.what}. {finding.fix}")
         return []
 
@@ -121,16 +121,19 @@ class VerifyStep:
 
 def wanted(run: Run) -> Wanted:
     """Return what preflight compares the host with."""
-    k3s = run.spec.k3s
+    k3s, cilium = run.spec.k3s, run.spec.cilium
     return Wanted(
         cluster_cidr=k3s.cluster_cidr,
         service_cidr=k3s.service_cidr,
+        ports=default_ports(
+            api=k3s.https_listen_port,
+            hubble=run.spec.hubble.enabled,
+            envoy=cilium.l7_proxy and cilium.envoy == "daemonset",
+        ),
         data_dir=k3s.data_dir,
-        https_listen_port=k3s.https_listen_port,
-        wireguard=run.spec.cilium.encryption == "wireguard",
-        hubble=run.spec.hubble.enabled,
-        ours=bool(run.installed.service),
         allow_unsupported=run.options.allow_unsupported,
+        ours=bool(run.installed.service),
+        features=frozenset({"wireguard"} if cilium.encryption == "wireguard" else ()),
     )
 
 

@@ -1,0 +1,246 @@
+"""Installing: one job from lock to journal, driven by any front end.
+
+async with install.open(spec, options, emit) as job:
+    plan = await job.plan()
+    result = await job.execute(plan)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+
+from installer.domain import installed
+from installer.domain.config_layers import Layer, resolve
+from installer.domain.errors import BeeyardError, RefusedError
+from installer.domain.events import Event, RunStarted
+from installer.domain.plan import Plan
+from installer.domain.redact import Redactor
+from installer.domain.releases import Releases
+from installer.domain.spec import ClusterDocument, ClusterSpec
+from installer.pipeline.run import Emit, Options, Run, Step, Tools
+from installer.pipeline.runner import Result, Runner
+from installer.pipeline.steps.cilium import CiliumStep, HubbleStep
+from installer.pipeline.steps.fetch import FetchStep
+from installer.pipeline.steps.k3s import K3sStep
+from installer.pipeline.steps.kubeconfig import KubeconfigStep
+from installer.pipeline.steps.proofs import PreflightStep, ReadyStep, VerifyStep
+from installer.ports.host import FileState
+from installer.ports.store import RunLock, RunLog, RunStore
+
+
+def install_steps() -> list[Step]:
+    """Return the steps of an install, in order."""
+    return [
+        PreflightStep(),
+        FetchStep(),
+        K3sStep(),
+        KubeconfigStep(),
+        CiliumStep(),
+        HubbleStep(),
+        ReadyStep(),
+        VerifyStep(),
+    ]
+
+
+def hubble_steps() -> list[Step]:
+    """Return the steps that switch Hubble on a cluster that is there."""
+    return [FetchStep(), CiliumStep(), HubbleStep(), ReadyStep()]
+
+
+class OpenLog(Protocol):
+    """Opens the log file of a run."""
+
+    def __call__(self, run_id: str) -> RunLog:
+        """Return the log."""
+        ...
+
+
+@dataclass(slots=True)
+class Job:
+    """One run, opened under the lock."""
+
+    runner: Runner
+    run: Run
+    runs: RunStore
+    open_log: OpenLog
+    kind: str
+    log: RunLog | None = None
+
+    async def plan(self) -> Plan:
+        """Gather facts and say what would change."""
+        return await self.runner.plan()
+
+    async def execute(self, plan: Plan) -> Result:
+        """Carry out a plan; where nothing is to do, only prove that all is well, and write nothing."""
+        needed = any(step.changes for step in plan.steps)
+        if not needed:
+            return await self.runner.execute(plan, NoJournal())
+        unfinished = self.runs.unfinished(self.kind)
+        resumed = unfinished.run_id if unfinished else ""
+        journal = self.runs.begin(self.kind, _digest(self.run.spec), resumed=resumed)
+        self.log = self.open_log(journal.run_id)
+        self.run.emit(RunStarted(self.run.tools.now(), journal.run_id, str(self.log.path), resumed))
+        try:
+            result = await self.runner.execute(plan, journal)
+        except BeeyardError as error:
+            error.details.setdefault("log", str(self.log.path))
+            raise
+        self._keep_spec()
+        return result
+
+    def note(self, event: Event) -> None:
+        """Write an event to the log of the run."""
+        if self.log is not None:
+            self.log.write(json.dumps(event.to_dict(), default=str))
+
+    def _keep_spec(self) -> None:
+        """Keep the specification that the cluster has now, for the commands that change a part of it."""
+        document = ClusterDocument(spec=self.run.spec).model_dump(by_alias=True, exclude_defaults=True)
+        text = yaml.safe_dump({"apiVersion": "beeyard/v1alpha1", "kind": "Cluster", **document}, sort_keys=False)
+        self.run.tools.files.write(self.run.options.state_dir / "cluster.yaml", text.encode(), mode=0o600, backup=False)
+
+
+class NoJournal:
+    """A journal for runs that change nothing."""
+
+    run_id = ""
+    folder = Path()
+
+    def append(self, kind: str, **data: object) -> None:
+        """Forget it."""
+        del kind, data
+
+    def end(self, *, ok: bool, **data: object) -> None:
+        """Forget it."""
+        del ok, data
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class MakeTools(Protocol):
+    """Builds the tools of one run."""
+
+    def __call__(self, spec: ClusterSpec, environment: Mapping[str, str]) -> AbstractAsyncContextManager[Tools]:
+        """Return them for as long as the context lasts."""
+        ...
+
+
+@dataclass(slots=True)
+class InstallService:
+    """Opens jobs."""
+
+    tools: MakeTools
+    table: Releases
+    runs: RunStore
+    open_log: OpenLog
+    lock: RunLock
+    redactor: Redactor
+    read_current: Callable[[], FileState | None]
+
+    @asynccontextmanager
+    async def open(
+        self,
+        spec: ClusterSpec,
+        options: Options,
+        emit: Emit,
+        *,
+        steps: Callable[[], Sequence[Step]] = install_steps,
+        kind: str = "install",
+    ) -> AsyncIterator[Job]:
+        """Open a job; only one may run on a host at a time.
+
+        Raises:
+            RefusedError: ``E-RUN-001`` another run holds the lock, ``E-PRE-001`` not root.
+        """
+        require_root(kind)
+        self._learn_secrets(spec)
+        with self.lock.hold(f"beeyard {kind}"):
+            async with self.tools(spec, options.environment) as tools:
+                job = self._job(spec, options, emit, tools, steps(), kind)
+                try:
+                    yield job
+                finally:
+                    await job.run.forget_kube()
+                    if job.log is not None:
+                        job.log.close()
+
+    def _job(
+        self, spec: ClusterSpec, options: Options, emit: Emit, tools: Tools, steps: Sequence[Step], kind: str
+    ) -> Job:
+        path = options.state_dir / "installed.json"
+        record = tools.files.read(path)
+        run = Run(
+            spec=spec,
+            options=options,
+            tools=tools,
+            emit=emit,
+            installed=installed.load(record.data if record else None, str(path)),
+            table=self.table,
+        )
+        job = Job(Runner(steps, run), run, self.runs, self.open_log, kind)
+
+        def both(event: Event) -> None:
+            emit(event)
+            job.note(event)
+
+        run.emit = both
+        return job
+
+    def current_spec(self, state_dir: Path) -> ClusterSpec:
+        """Return the specification that the cluster of this host was last brought to.
+
+        A bundle may be gone by now, so its chart and helm are taken from our own copies.
+
+        Raises:
+            RefusedError: ``E-INSTALL-001`` nothing was installed here by beeyard.
+        """
+        record = self.read_current()
+        if record is None:
+            raise RefusedError(
+                "beeyard installed no cluster on this host",
+                why=f"There is no {state_dir / 'cluster.yaml'}.",
+                fix="Run `beeyard install` first.",
+                code="E-INSTALL-001",
+            )
+        document = resolve([Layer("cluster.yaml", yaml.safe_load(record.data))])
+        return document.document.spec
+
+    def _learn_secrets(self, spec: ClusterSpec) -> None:
+        for key in ("token", "agent-token", "datastore-endpoint"):
+            if spec.k3s.config.get(key):
+                self.redactor.register(str(spec.k3s.config[key]))
+        for registry in ((spec.k3s.registries or {}).get("configs") or {}).values():
+            if password := ((registry or {}).get("auth") or {}).get("password"):
+                self.redactor.register(str(password))
+
+
+def with_hubble(spec: ClusterSpec, hubble: Mapping[str, Any]) -> ClusterSpec:
+    """Return the specification with other Hubble settings."""
+    data = spec.model_dump(by_alias=True)
+    data["hubble"] = {**data["hubble"], **hubble}
+    return ClusterSpec.model_validate(data)
+
+
+def require_root(kind: str) -> None:
+    """Refuse to work without root, before anything is touched."""
+    if os.geteuid() != 0:
+        raise RefusedError(
+            f"beeyard {kind} needs root",
+            why="It writes system files and starts a service.",
+            fix="Run it with sudo.",
+            code="E-PRE-001",
+        )
+
+
+def _digest(spec: ClusterSpec) -> str:
+    return hashlib.sha256(spec.model_dump_json(by_alias=True).encode()).hexdigest()[:16]

@@ -1,0 +1,92 @@
+"""Services on a cluster that is there already."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import yaml
+
+from installer.adapters.store.assets import asset
+
+if TYPE_CHECKING:
+    from installer.ports.cluster import Kube
+    from installer.ports.hubble import Hubble, Hubbles
+    from installer.services.verify import OnCheck, Proof
+
+
+class LazyHubbles:
+    """Loads gRPC when the first connection is opened."""
+
+    @asynccontextmanager
+    async def open(self, address: str) -> AsyncIterator[Hubble]:
+        """Connect."""
+        from installer.adapters.hubble.client import GrpcHubbles
+
+        async with GrpcHubbles().open(address) as hubble:
+            yield hubble
+
+
+class LazyKubes:
+    """Loads the Kubernetes client when the first connection is opened."""
+
+    async def open(self, kubeconfig: str | None = None, context: str | None = None) -> Kube:
+        """Open a connection."""
+        from installer.adapters.kube.opener import Kubeconfigs
+
+        return await Kubeconfigs().open(kubeconfig, context)
+
+
+@dataclass(slots=True)
+class ClusterServices:
+    """Use cases on one cluster.
+
+    Attributes:
+        kube: the connection.
+        hubbles: opens Relay.
+    """
+
+    kube: Kube
+    hubbles: Hubbles
+
+    def proof(self, namespace: str, *, image: str, on_check: OnCheck) -> Proof:
+        """Return a network proof on this cluster."""
+        return network_proof(self.kube, self.hubbles, namespace, image=image, on_check=on_check)
+
+
+def network_proof(kube: Kube, hubbles: Hubbles, namespace: str, *, image: str, on_check: OnCheck) -> Proof:
+    """Build a network proof with the manifests of ``manifests/verify``."""
+    from installer.services.verify import Fixtures, Proof
+
+    folder = asset("manifests/verify")
+
+    def read(name: str) -> tuple[dict[str, object], ...]:
+        return tuple(item for item in yaml.safe_load_all((folder / name).read_text()) if item)
+
+    return Proof(
+        kube=kube,
+        hubbles=hubbles,
+        fixtures=Fixtures(read("workloads.yaml"), read("allow-frontend.yaml")[0], read("allow-frontend-get.yaml")[0]),
+        now=time.monotonic,
+        wall=time.time,
+        image=image,
+        on_check=on_check,
+        cilium_namespace=namespace,
+    )
+
+
+@asynccontextmanager
+async def cluster(kubeconfig: str | None, context: str | None) -> AsyncIterator[ClusterServices]:
+    """Connect to a cluster.
+
+    Raises:
+        ConnectError: ``E-KUBE-001`` out of reach, ``E-KUBE-002`` no usable kubeconfig.
+    """
+    kube = await LazyKubes().open(kubeconfig, context)
+    try:
+        yield ClusterServices(kube, LazyHubbles())
+    finally:
+        await kube.close()

@@ -1,0 +1,126 @@
+"""Resolves versions to files, by way of several adapters; implements ``ports.sources.Sources``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+from installer.adapters.helm import charts
+from installer.adapters.k3s.releases import K3sReleases
+from installer.adapters.store.bundle import BundleOpener, read_manifest
+from installer.domain.bundle import BundleManifest, OpenedBundle, check_arch
+from installer.domain.errors import BeeyardError
+from installer.domain.k3s_release import machine_arch, parse_version
+from installer.ports.host import Processes
+from installer.ports.sources import Bundle, BundleFile, K3sAssets
+from installer.ports.web import Download, Downloader
+
+OLDEST_HELM = (3, 14)
+NOWHERE = Path()
+
+
+class ReleaseSources:
+    """Where k3s, helm and the chart come from."""
+
+    def __init__(self, downloader: Downloader, processes: Processes, *, k3s: str, channels: str):
+        self._downloader = downloader
+        self._processes = processes
+        self._releases = K3sReleases(downloader, channels=channels, releases=k3s)
+
+    async def k3s(self, *, channel: str, version: str | None, arch: str) -> K3sAssets:
+        """Resolve a k3s release with its checksums."""
+        wanted = parse_version(version) if version else await self._releases.resolve(channel)
+        release = await self._releases.release(wanted, machine_arch(arch))
+        name = f"k3s {release.version}"
+        images = Download(release.images_url, NOWHERE, release.images_sha256, f"{name} images")
+        return K3sAssets(
+            str(release.version), Download(release.binary_url, NOWHERE, release.binary_sha256, name), images
+        )
+
+    async def chart(self, repository: str, version: str) -> Download:
+        """Find a chart version in a repository's index."""
+        base = repository.rstrip("/")
+        urls, digest = charts.find(await self._downloader.text(f"{base}/index.yaml"), version)
+        url = urls[0] if "://" in urls[0] else f"{base}/{urls[0]}"
+        return Download(url, NOWHERE, digest, f"chart cilium {version}")
+
+    async def helm(self, url: str, version: str, arch: str) -> Download:
+        """Return helm's archive with its checksum."""
+        archive = f"{url.rstrip('/')}/helm-{version}-linux-{machine_arch(arch).name}.tar.gz"
+        line = await self._downloader.text(f"{archive}.sha256sum")
+        return Download(archive, NOWHERE, line.split()[0], f"helm {version}")
+
+    async def local_helm(self) -> Path | None:
+        """Return a helm on PATH that is new enough."""
+        found = shutil.which("helm")
+        if found is None:
+            return None
+        result = await self._processes.run([found, "version", "--template", "{{.Version}}"], check=False)
+        numbers = result.out.strip().removeprefix("v").split(".")
+        new_enough = len(numbers) > 1 and all(part.isdigit() for part in numbers[:2])
+        return Path(found) if new_enough and tuple(map(int, numbers[:2])) >= OLDEST_HELM else None
+
+    async def chart_version(self, archive: Path) -> str:
+        """Return the version of a Cilium chart archive."""
+        metadata = charts.metadata(archive)
+        if metadata.get("name") != "cilium":
+            raise BeeyardError(
+                f"{archive} is not the Cilium chart",
+                why=f"It is chart {metadata.get('name')!r}.",
+                fix="Give a cilium-<version>.tgz.",
+                code="E-CHART-002",
+            )
+        return str(metadata["version"])
+
+    def unpack_helm(self, archive: Path, dest: Path) -> Path:
+        """Take the helm binary out of its archive."""
+        partial = dest.with_name(f".{dest.name}.part")
+        try:
+            with tarfile.open(archive) as tar:
+                member = next(item for item in tar if item.isfile() and item.name.endswith("/helm"))
+                source = tar.extractfile(member)
+                assert source is not None
+                with partial.open("wb") as file:
+                    shutil.copyfileobj(source, file)
+                    os.fsync(file.fileno())
+        except (tarfile.TarError, StopIteration, OSError) as error:
+            raise BeeyardError(
+                f"{archive} holds no helm", why=str(error), fix="Delete the file and run again.", code="E-FETCH-004"
+            ) from error
+        partial.chmod(0o755)
+        partial.replace(dest)
+        return dest
+
+    def read_bundle(self, path: Path) -> Bundle:
+        """Read what a bundle says it holds, without checking its files."""
+        data, manifest = read_manifest(path)
+        return _bundle(OpenedBundle(path, manifest), manifest, hashlib.sha256(data).hexdigest())
+
+    async def open_bundle(self, path: Path, workdir: Path, progress: Callable[[str, int, int], None]) -> Bundle:
+        """Verify every file of a bundle and return it."""
+        data, manifest = read_manifest(path)
+        check_arch(manifest, os.uname().machine)
+        opened = await BundleOpener().open(path, workdir, progress)
+        return _bundle(opened, opened.manifest, hashlib.sha256(data).hexdigest())
+
+
+def _bundle(opened: OpenedBundle, manifest: BundleManifest, digest: str) -> Bundle:
+    return Bundle(
+        root=opened.root,
+        digest=digest,
+        arch=manifest.arch,
+        k3s_version=manifest.k3s.version,
+        k3s=opened.k3s,
+        images=opened.images,
+        chart=opened.chart,
+        chart_version=manifest.chart.version,
+        helm=opened.helm,
+        helm_version=manifest.helm.version if manifest.helm else "",
+        values=opened.values,
+        files=tuple(BundleFile(path, Path(target.dest), target.permissions) for path, target in opened.files),
+        image_refs=tuple(ref for images in manifest.images for ref in images.refs),
+    )
