@@ -69,11 +69,13 @@ class GatewayApi(_Model):
     Attributes:
         version: release, such as ``1.6.1``.
         required: plural names of the resource definitions that the operator insists on.
+        files: sha256 of each required definition's file at the release's tag.
         experimental: optional ones that only the experimental channel has.
     """
 
     version: str
     required: tuple[str, ...]
+    files: dict[str, str]
     experimental: tuple[str, ...] = ()
 
 
@@ -303,6 +305,8 @@ def _inconsistencies(releases: Releases) -> list[str]:
     for minor, data in releases.minors.items():
         if data.default not in data.charts:
             found.append(f"minors.{minor}.charts: the default {data.default} has no sha256")
+        if set(data.gateway_api.files) != set(data.gateway_api.required):
+            found.append(f"minors.{minor}.gatewayAPI: required and files name different definitions")
         found += [
             f"minors.{minor}.charts: {version} is of another minor"
             for version in data.charts

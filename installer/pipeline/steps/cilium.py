@@ -7,6 +7,8 @@ are not waited for here: readiness is a step of its own.
 from __future__ import annotations
 
 import copy
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -191,14 +193,13 @@ class CiliumStep(_ReleaseStep):
 
     async def _gateway_api(self, run: Run) -> None:
         """The operator looks for these definitions once, at its start."""
-        kube = await run.kube()
-        names = run.chart.data.gateway_api.required
+        kube, api = await run.kube(), run.chart.data.gateway_api
         there = {item["metadata"]["name"] for item in await kube.list(CRDS)}
-        for plural in names:
+        for plural, sha256 in api.files.items():
             if f"{plural}.gateway.networking.k8s.io" in there:
                 continue
-            path = await run.artifacts.get(f"gateway-api/{plural}")
-            for document in yaml.safe_load_all(path.read_text()):
+            data = _definition(await run.artifacts.get(f"gateway-api/{plural}"), sha256, api.version)
+            for document in yaml.safe_load_all(data):
                 if document:
                     await kube.apply(document)
 
@@ -227,6 +228,19 @@ class HubbleStep(_ReleaseStep):
         if not run.spec.hubble.enabled:
             return "Hubble is off"
         return await super().verify(run)
+
+
+def _definition(path: Path, sha256: str, version: str) -> bytes:
+    """Return a Gateway API definition whose checksum is right."""
+    data = path.read_bytes() if path.exists() else b""
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise RefusedError(
+            f"the Gateway API's definition {path.name} is {'not the one expected' if data else 'missing'}",
+            why=f"Cilium needs release {version}; looked for {path}.",
+            fix="Put the file of that release there (a bundle brings it under `files`), or set gatewayAPI: false.",
+            code="E-CILIUM-016",
+        )
+    return data
 
 
 def first_go(full: dict[str, Any], release: Release | None) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class FetchStep:
             await self._k3s(run)
             await self._chart(run)
         await self._helm(run)
+        self._gateway_api(run)
         sizes = [run.tools.downloader.size(item.url) for item in self._downloads.values()]
         self._sizes = dict(zip(self._downloads, await asyncio.gather(*sizes), strict=True))
 
@@ -154,6 +155,20 @@ class FetchStep:
         facts = await run.tools.probe.gather()
         archive = await run.tools.sources.helm(source.url, source.version, facts.arch)
         self._downloads["helm"] = replace(archive, dest=ours.with_name(f"helm-{source.version}.tar.gz"))
+
+    def _gateway_api(self, run: Run) -> None:
+        """Add the Gateway API's definitions; a bundle may bring them as files below ``gateway-api`` in our state."""
+        if not run.spec.cilium.gateway_api:
+            return
+        api = run.chart.data.gateway_api
+        for plural, sha256 in api.files.items():
+            name = f"gateway.networking.k8s.io_{plural}.yaml"
+            here = run.options.state_dir / "gateway-api" / api.version / name
+            if run.spec.downloads.bundle or here.exists():
+                run.artifacts.put(f"gateway-api/{plural}", here)
+                continue
+            url = f"{run.spec.downloads.gateway_api}/v{api.version}/config/crd/standard/{name}"
+            self._downloads[f"gateway-api/{plural}"] = Download(url, here, sha256, f"Gateway API {plural}")
 
     async def _fetch(self, run: Run, name: str, item: Download) -> Path:
         def progress(done: int, total: int) -> None:
