@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -168,7 +169,12 @@ class Transport:
             return
         from aiohttp import TCPConnector
 
-        self._connector = TCPConnector(ssl=self._api.rest_client.ssl_context, socket_factory=_socket, limit=0)
+        self._connector = TCPConnector(
+            ssl=self._api.rest_client.ssl_context,
+            socket_factory=_socket,
+            limit=0,
+            enable_cleanup_closed=sys.version_info < (3, 12, 7),  # older ones keep TLS sockets whose peer hangs
+        )
         self._api.configuration.client_session_kwargs = {
             "connector": self._connector,
             "trust_env": not _is_loopback(self.server),
@@ -182,11 +188,16 @@ class Transport:
 
 
 def _dispose(response: ClientResponse) -> None:
-    """Keep the connection of an answer read to its end, cut that of any other."""
+    """Keep the connection of an answer read to its end, cut that of any other.
+
+    It is cut without TLS' farewell: a server that hangs would not answer it.
+    """
     if response.content.at_eof():
         response.release()
-    else:
-        response.close()
+        return
+    if response.connection is not None and response.connection.transport is not None:
+        response.connection.transport.abort()
+    response.close()
 
 
 def _is_loopback(server: str) -> bool:
