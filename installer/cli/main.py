@@ -6,6 +6,12 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import click
+
+    from installer.domain.errors import BeeyardError
 
 COMMANDS = {
     "install": ("installer.cli.commands.install", "Make this host a k3s cluster with Cilium and Hubble."),
@@ -63,7 +69,7 @@ def run(arguments: list[str]) -> int:
         return ExitCode.FAILED
 
 
-def unexpected(problem: Exception) -> object:
+def unexpected(problem: Exception) -> BeeyardError:
     """Wrap an error that nobody expected."""
     from installer.domain.errors import BeeyardError
 
@@ -75,7 +81,7 @@ def unexpected(problem: Exception) -> object:
     )
 
 
-def root() -> "click.Group":  # type: ignore[name-defined]  # noqa: F821, UP037  # click is imported late
+def root() -> click.Group:
     """Build the command group."""
     import click
 

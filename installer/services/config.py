@@ -135,7 +135,7 @@ def schema() -> dict[str, Any]:
 
 def template() -> str:
     """Return a ``beeyard.yaml`` with every setting, its default and its meaning; what is optional is commented out."""
-    document = ClusterDocument()
+    document = ClusterDocument.model_validate({})
     lines = ["# A cluster as beeyard makes it. What is commented out shows its default.", ""]
     lines += [f"apiVersion: {document.api_version}", f"kind: {document.kind}", "spec:"]
     for name, info in ClusterSpec.model_fields.items():

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from installer.ports.cluster import Kube
     from installer.ports.hubble import Hubble, Hubbles
     from installer.services.verify import OnCheck, Proof
+
+
+def find_asset(relative: str) -> Path:
+    """Return the path of a file or folder that beeyard ships."""
+    return asset(relative)
 
 
 class LazyHubbles:

@@ -12,7 +12,7 @@ from installer.cli.commands.install import load
 from installer.cli.options import config_options, output_option
 from installer.domain.errors import ExitCode, UsageError
 from installer.services import config
-from installer.wiring.cluster import asset
+from installer.wiring.cluster import find_asset
 
 
 @click.group("config")
@@ -59,7 +59,7 @@ def schema() -> None:
 def validate(allow_unsupported: bool, output_format: str, **options: Any) -> int:
     """Check a specification and its Helm values; exit 2 when anything is wrong."""
     resolved = load(options, [])
-    problems = config.problems(resolved, asset, allow_unsupported=allow_unsupported)
+    problems = config.problems(resolved, find_asset, allow_unsupported=allow_unsupported)
     if output_format == "json":
         found = [{"path": item.path, "what": item.what, "fix": item.fix} for item in problems]
         output.data_json({"valid": not problems, "problems": found})
@@ -92,7 +92,7 @@ def show(output_format: str, **options: Any) -> None:
 def values(version: str | None, allow_unsupported: bool, output_format: str, **options: Any) -> None:
     """Print the Helm values that would be used."""
     resolved = load(options, [])
-    found, warnings = config.values(resolved, asset, version=version, allow_unsupported=allow_unsupported)
+    found, warnings = config.values(resolved, find_asset, version=version, allow_unsupported=allow_unsupported)
     for warning in warnings:
         output.talk(f"warning: {warning}")
     if output_format == "json":
