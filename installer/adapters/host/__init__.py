@@ -1,0 +1,1 @@
+"""The host itself: its programs, files, services and facts."""
