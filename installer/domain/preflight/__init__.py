@@ -1,0 +1,46 @@
+"""What must be true of a host before anything is changed on it.
+
+``check`` is pure: facts in, findings out. A further check is one function in one of the modules beside this one,
+added to its ``CHECKS``.
+"""
+
+from __future__ import annotations
+
+from installer.domain.preflight import cluster, machine, network
+from installer.domain.preflight.facts import (
+    Address,
+    CniConfig,
+    Filesystem,
+    FoundK3s,
+    HostFacts,
+    Link,
+    Listener,
+    Route,
+)
+from installer.domain.preflight.findings import Finding, Level, Port, Wanted, default_ports
+
+__all__ = [
+    "Address",
+    "CniConfig",
+    "Filesystem",
+    "Finding",
+    "FoundK3s",
+    "HostFacts",
+    "Level",
+    "Link",
+    "Listener",
+    "Port",
+    "Route",
+    "Wanted",
+    "check",
+    "default_ports",
+]
+
+CHECKS = (*machine.CHECKS, *cluster.CHECKS, *network.CHECKS)
+_ORDER = {Level.ERROR: 0, Level.WARNING: 1, Level.INFO: 2}
+
+
+def check(facts: HostFacts, wanted: Wanted) -> list[Finding]:
+    """Judge a host; errors first, then warnings, then notes, each in the order of the checks."""
+    findings = [finding for one in CHECKS for finding in one(facts, wanted)]
+    return sorted(findings, key=lambda finding: _ORDER[finding.level])

@@ -1,0 +1,98 @@
+"""Checks of what is on the host already: k3s, flannel, CNI configurations, kubeconfigs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from installer.domain.preflight.facts import FoundK3s, HostFacts
+from installer.domain.preflight.findings import Finding, Level, Wanted
+
+
+def check_k3s(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
+    """Ours is fine; a foreign one is taken over, unless flannel carries its pods."""
+    if wanted.ours or not facts.k3s.present:
+        return
+    if facts.k3s.service == "k3s-agent":
+        yield Finding(
+            "E-PRE-032",
+            Level.ERROR,
+            "k3s",
+            "this host is an agent of another cluster",
+            describe(facts.k3s),
+            "remove it from that cluster and run k3s-agent-uninstall.sh, or use another host",
+        )
+    elif facts.k3s.flannel:
+        yield Finding(
+            "E-PRE-030",
+            Level.ERROR,
+            "k3s",
+            "a k3s with flannel, which beeyard did not install, is here: a change of its network cuts off all its pods",
+            f"{describe(facts.k3s)}; flannel: {', '.join(facts.k3s.flannel)}",
+            "back up what runs there, remove it with k3s-uninstall.sh, and run again; or use another host",
+        )
+    else:
+        yield Finding(
+            "E-PRE-031",
+            Level.WARNING,
+            "k3s",
+            "a k3s that beeyard did not install is here; it will be taken over, its configuration merged and backed up",
+            describe(facts.k3s),
+            "stop now if it is not yours to change",
+        )
+
+
+def describe(k3s: FoundK3s) -> str:
+    """Return what was found of a k3s, in one line."""
+    parts = (
+        " ".join(filter(None, (k3s.binary, k3s.version))),
+        f"service {k3s.service}" if k3s.service else "",
+        f"running as pid {k3s.pid}" if k3s.pid else "not running",
+        k3s.config,
+        k3s.data_dir,
+    )
+    return ", ".join(part for part in parts if part)
+
+
+def check_flannel_links(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
+    """Links of a flannel whose k3s is gone."""
+    left = [link.name for link in facts.links if link.name in ("flannel.1", "flannel-v6.1", "flannel-wg", "cni0")]
+    if left and not facts.k3s.present and not wanted.ours:
+        yield Finding(
+            "E-PRE-033",
+            Level.ERROR,
+            ", ".join(left),
+            "links of another pod network are left over",
+            f"ip link shows {', '.join(left)}, and there is no k3s",
+            "; ".join(f"ip link delete {name}" for name in left),
+        )
+
+
+def check_cni_configs(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
+    """The first configuration by name wins; Cilium puts others aside, but pods may start before it does."""
+    foreign = [config for config in facts.cni_configs if config.plugin != "cilium-cni"]
+    if foreign and not wanted.ours:
+        yield Finding(
+            "E-PRE-034",
+            Level.WARNING,
+            "/etc/cni/net.d",
+            "configurations of other pod networks are left over; first pods may land on them",
+            ", ".join(f"{config.path} ({config.plugin or 'unreadable'})" for config in foreign),
+            "move them away before the installation",
+        )
+
+
+def check_kubeconfigs(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
+    """An existing kubeconfig is merged into, never replaced."""
+    mine = [path for path in facts.kubeconfigs if not path.startswith("/etc/rancher/")]
+    if mine and not wanted.ours:
+        yield Finding(
+            "E-PRE-035",
+            Level.INFO,
+            "kubeconfig",
+            "a kubeconfig is there; the new cluster will be merged into it",
+            ", ".join(mine),
+            "nothing: it is backed up first (or use --no-merge)",
+        )
+
+
+CHECKS = (check_k3s, check_flannel_links, check_cni_configs, check_kubeconfigs)

@@ -1,0 +1,116 @@
+"""What is wanted of a host, and what is found wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+GIB = 1024**3
+
+
+class Level(StrEnum):
+    """Weight of a finding: errors refuse the run, warnings and notes do not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong or worth knowing.
+
+    Attributes:
+        code: stable code such as ``E-PRE-003``.
+        level: its weight.
+        subject: what it is about, such as ``port 6443/tcp``.
+        what: one line.
+        evidence: the fact that proves it.
+        fix: what to do.
+    """
+
+    code: str
+    level: Level
+    subject: str
+    what: str
+    evidence: str = ""
+    fix: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {**asdict(self), "level": str(self.level)}
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port that the cluster will listen on.
+
+    Attributes:
+        protocol: ``tcp`` or ``udp``.
+        port: number.
+        purpose: who needs it.
+        local: it is bound on the loopback address only.
+    """
+
+    protocol: str
+    port: int
+    purpose: str
+    local: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the cluster will need of the host.
+
+    Attributes:
+        cluster_cidr: pod network; two, separated by a comma, for dual stack.
+        service_cidr: service network, likewise.
+        ports: ports that must be free.
+        data_dir: k3s' data folder.
+        allow_unsupported: turn refusals that rest on support statements alone into warnings.
+        ours: the k3s found on the host was installed by us.
+        disk_bytes: free bytes needed below ``data_dir``.
+        features: extras such as ``wireguard``.
+    """
+
+    cluster_cidr: str = "10.42.0.0/16"
+    service_cidr: str = "10.43.0.0/16"
+    ports: tuple[Port, ...] = ()
+    data_dir: str = "/var/lib/rancher/k3s"
+    allow_unsupported: bool = False
+    ours: bool = False
+    disk_bytes: int = 5 * GIB
+    features: frozenset[str] = frozenset()
+
+
+def default_ports(*, api: int = 6443, tunnel: int = 8472, hubble: bool = True, envoy: bool = True) -> tuple[Port, ...]:
+    """Return the ports of a single k3s server with Cilium.
+
+    Args:
+        api: k3s' ``https-listen-port``.
+        tunnel: Cilium's VXLAN port, 0 for native routing.
+        hubble: Hubble is on.
+        envoy: Cilium's Envoy runs.
+    """
+    always = (
+        Port("tcp", api, "Kubernetes API"),
+        Port("tcp", api + 1, "Kubernetes API, local", local=True),
+        Port("tcp", 10250, "kubelet"),
+        Port("tcp", 10248, "kubelet health", local=True),
+        Port("tcp", 10010, "containerd streaming", local=True),
+        Port("tcp", 10257, "controller manager", local=True),
+        Port("tcp", 10258, "cloud controller manager", local=True),
+        Port("tcp", 10259, "scheduler", local=True),
+        Port("tcp", 4240, "Cilium health"),
+        Port("tcp", 9879, "Cilium agent health", local=True),
+        Port("tcp", 9234, "Cilium operator health", local=True),
+        Port("tcp", 9890, "Cilium agent gops", local=True),
+        Port("tcp", 9891, "Cilium operator gops", local=True),
+    )
+    more = [Port("udp", tunnel, "Cilium VXLAN tunnel")] if tunnel else []
+    if hubble:
+        more.append(Port("tcp", 4244, "Hubble"))
+    if envoy:
+        more.append(Port("tcp", 9878, "Cilium Envoy health", local=True))
+    return (*always, *more)
