@@ -21,12 +21,14 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from installer.domain.errors import RefusedError
+from installer.domain.k3s_release import machine_arch
 
 MANIFEST = "bundle.json"
 FORMAT = 1
@@ -140,6 +142,49 @@ class BundleManifest(_Part):
         return frozenset({MANIFEST, *self.values, *(entry.file for entry in self.verifiable)})
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedBundle:
+    """A bundle and where its files are.
+
+    Attributes:
+        root: folder that holds its files.
+        manifest: what they are.
+    """
+
+    root: Path
+    manifest: BundleManifest
+
+    @property
+    def k3s(self) -> Path:
+        """The k3s binary."""
+        return self.root / self.manifest.k3s.file
+
+    @property
+    def chart(self) -> Path:
+        """Cilium's chart."""
+        return self.root / self.manifest.chart.file
+
+    @property
+    def helm(self) -> Path | None:
+        """The helm binary, if the bundle has one."""
+        return self.root / self.manifest.helm.file if self.manifest.helm else None
+
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """The image archives."""
+        return tuple(self.root / entry.file for entry in self.manifest.images)
+
+    @property
+    def values(self) -> tuple[Path, ...]:
+        """The values files, in their order."""
+        return tuple(self.root / name for name in self.manifest.values)
+
+    @property
+    def files(self) -> tuple[tuple[Path, BundleTarget], ...]:
+        """The files for the host, each with its destination."""
+        return tuple((self.root / entry.file, entry) for entry in self.manifest.files)
+
+
 def parse_manifest(data: bytes) -> BundleManifest:
     """Read ``bundle.json`` and judge every path in it.
 
@@ -159,12 +204,13 @@ def parse_manifest(data: bytes) -> BundleManifest:
     return manifest
 
 
-def check_arch(manifest: BundleManifest, arch: str) -> None:
-    """Refuse a bundle made for another machine.
+def check_arch(manifest: BundleManifest, machine: str) -> None:
+    """Refuse a bundle made for another machine than this (``uname -m``'s word, or Go's).
 
     Raises:
-        RefusedError: ``E-BUNDLE-004``.
+        RefusedError: ``E-BUNDLE-004``; ``E-K3S-001`` the machine is none that k3s and Cilium support.
     """
+    arch = machine_arch(machine).name
     if manifest.arch != arch:
         raise RefusedError(
             f"the bundle is for {manifest.arch}, this machine is {arch}",

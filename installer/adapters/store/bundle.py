@@ -14,10 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from installer.adapters.store import archive
-from installer.domain.bundle import MANIFEST, BundleFile, BundleManifest, leaves, parse_manifest
+from installer.domain.bundle import MANIFEST, BundleFile, BundleManifest, OpenedBundle, leaves, parse_manifest
 from installer.domain.errors import RefusedError
-from installer.ports.sources import Bundle
-from installer.ports.sources import BundleFile as HostFile
 
 Progress = Callable[[str, int, int], None]
 """Called with (file, bytes done, bytes in all)."""
@@ -28,22 +26,22 @@ _REPORT_EVERY = 16
 """Buffers hashed between two calls of the progress function."""
 
 
-def read_bundle(path: Path) -> Bundle:
-    """Read what a folder or archive says it holds, without checking its files.
+def read_manifest(path: Path) -> tuple[bytes, BundleManifest]:
+    """Return ``bundle.json`` of a folder or archive, as it is and parsed; its files are not looked at.
 
     Raises:
         RefusedError: ``E-BUNDLE-001`` to ``-010``.
     """
     if _is_folder(path):
         data = _read_manifest(path.resolve())
-        return _described(path.resolve(), data, parse_manifest(data))
-    data = archive.read_manifest(path, _MANIFEST_LIMIT)
-    if not data:
-        raise _unreadable(path, f"there is no {MANIFEST} in it")
-    return _described(path, data, parse_manifest(data))
+    else:
+        data = archive.read_manifest(path, _MANIFEST_LIMIT)
+        if not data:
+            raise _unreadable(path, f"there is no {MANIFEST} in it")
+    return data, parse_manifest(data)
 
 
-def open_bundle(path: Path, workdir: Path, progress: Progress = lambda _file, _done, _total: None) -> Bundle:
+def open_bundle(path: Path, workdir: Path, progress: Progress = lambda _file, _done, _total: None) -> OpenedBundle:
     """Open a folder (used in place) or an archive (unpacked below ``workdir``) and verify all of it. Blocks.
 
     Args:
@@ -60,19 +58,22 @@ def open_bundle(path: Path, workdir: Path, progress: Progress = lambda _file, _d
     return _open_archive(path, workdir / "unpacked", progress)
 
 
-async def open_bundle_in_thread(path: Path, workdir: Path, progress: Progress) -> Bundle:
-    """Do what ``open_bundle`` does off the event loop; progress comes on the loop; when cancelled it stops soon."""
-    loop, stopped = asyncio.get_running_loop(), threading.Event()
+class BundleOpener:
+    """Opens bundles off the event loop."""
 
-    def report(file: str, done: int, total: int) -> None:
-        if stopped.is_set():
-            raise _StoppedError
-        loop.call_soon_threadsafe(progress, file, done, total)
+    async def open(self, path: Path, workdir: Path, progress: Progress) -> OpenedBundle:
+        """Do what ``open_bundle`` does; progress comes on the event loop; a cancelled call stops soon."""
+        loop, stopped = asyncio.get_running_loop(), threading.Event()
 
-    try:
-        return await asyncio.to_thread(open_bundle, path, workdir, report)
-    finally:
-        stopped.set()
+        def report(file: str, done: int, total: int) -> None:
+            if stopped.is_set():
+                raise _StoppedError
+            loop.call_soon_threadsafe(progress, file, done, total)
+
+        try:
+            return await asyncio.to_thread(open_bundle, path, workdir, report)
+        finally:
+            stopped.set()
 
 
 class _StoppedError(Exception):
@@ -89,7 +90,7 @@ def _is_folder(path: Path) -> bool:
     return stat.S_ISDIR(mode)
 
 
-def _open_archive(path: Path, folder: Path, progress: Progress) -> Bundle:
+def _open_archive(path: Path, folder: Path, progress: Progress) -> OpenedBundle:
     try:
         if folder.exists():
             shutil.rmtree(folder)
@@ -111,34 +112,14 @@ def _root_in(folder: Path) -> Path:
     return only if (only / MANIFEST).is_file() else folder
 
 
-def _verified(root: Path, progress: Progress) -> Bundle:
+def _verified(root: Path, progress: Progress) -> OpenedBundle:
     try:
-        data = _read_manifest(root)
-        manifest = parse_manifest(data)
+        manifest = parse_manifest(_read_manifest(root))
         _check_listing(root, manifest)
         _check_digests(root, manifest.verifiable, progress)
     except OSError as error:
         raise _unreadable(root, f"{error.filename or root}: {error.strerror or error}") from error
-    return _described(root, data, manifest)
-
-
-def _described(root: Path, data: bytes, manifest: BundleManifest) -> Bundle:
-    helm = manifest.helm
-    return Bundle(
-        root=root,
-        digest=hashlib.sha256(data).hexdigest(),
-        arch=manifest.arch,
-        k3s_version=manifest.k3s.version,
-        k3s=root / manifest.k3s.file,
-        images=tuple(root / entry.file for entry in manifest.images),
-        chart=root / manifest.chart.file,
-        chart_version=manifest.chart.version,
-        helm=root / helm.file if helm else None,
-        helm_version=helm.version if helm else "",
-        values=tuple(root / name for name in manifest.values),
-        files=tuple(HostFile(root / entry.file, Path(entry.dest), entry.permissions) for entry in manifest.files),
-        image_refs=tuple(ref for entry in manifest.images for ref in entry.refs),
-    )
+    return OpenedBundle(root, manifest)
 
 
 def _read_manifest(root: Path) -> bytes:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from installer.domain.errors import BeeyardError, RefusedError, UsageError
@@ -27,6 +27,7 @@ versions = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(versions)
 def test_a_version_is_read_as_it_is_written(version: K3sVersion) -> None:
     assert parse_version(str(version)) == version
@@ -35,6 +36,7 @@ def test_a_version_is_read_as_it_is_written(version: K3sVersion) -> None:
     assert "+" not in version.url_part
 
 
+@settings(deadline=None)
 @given(versions, versions)
 def test_the_order_is_total_and_agrees_with_equality(one: K3sVersion, other: K3sVersion) -> None:
     assert [one < other, one == other, one > other].count(True) == 1
@@ -56,6 +58,7 @@ def test_the_order() -> None:
     assert sorted(map(parse_version, reversed(ascending))) == [parse_version(text) for text in ascending]
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_anything_else_is_refused_with_an_example(text: str) -> None:
     if not is_version(text):

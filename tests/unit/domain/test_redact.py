@@ -5,7 +5,7 @@ import json
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from installer.domain.redact import Redactor, mask_url
@@ -52,6 +52,7 @@ def test_ordinary_text_is_left_alone(text: str) -> None:
     assert Redactor().mask(text) == text
 
 
+@settings(deadline=None)
 @given(st.text(min_size=4), st.text(), st.text())
 def test_a_registered_value_never_shows(secret: str, before: str, after: str) -> None:
     value = secret.strip()
@@ -63,6 +64,7 @@ def test_a_registered_value_never_shows(secret: str, before: str, after: str) ->
         assert value not in redactor.mask(f"{before} {form} {after}").replace("***", "")
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("token=:K10 ab'\"{},*\n/@")))
 def test_masking_twice_changes_nothing_more(text: str) -> None:
     redactor = Redactor(["secret-value"])
