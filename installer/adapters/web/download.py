@@ -64,7 +64,9 @@ class HttpDownloader:
         clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
     ):
-        self._proxies = ProxyRules.of(os.environ if environment is None else environment, proxy, no_proxy)
+        self._proxy = proxy
+        self._no_proxy = no_proxy
+        self._environment = os.environ if environment is None else environment
         self._ca_file = ca_file
         self._stall = stall
         self._connect = connect
@@ -153,8 +155,9 @@ class HttpDownloader:
         if self._opened is None:
             from installer.adapters.web.session import Session
 
+            proxies = ProxyRules.of(self._environment, self._proxy, self._no_proxy)
             self._opened = Session(
-                self._proxies, ca_file=self._ca_file, stall=self._stall, connect=self._connect, clock=self._clock
+                proxies, ca_file=self._ca_file, stall=self._stall, connect=self._connect, clock=self._clock
             )
         return self._opened
 

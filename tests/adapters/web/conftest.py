@@ -26,12 +26,24 @@ def pauses() -> list[float]:
     return []
 
 
-@pytest.fixture
-async def downloader(pauses: list[float]) -> AsyncIterator[HttpDownloader]:
+def make(pauses: list[float], stall: float) -> HttpDownloader:
     async def pause(seconds: float) -> None:
         pauses.append(seconds)
 
-    async with HttpDownloader(stall=0.5, environment={}, pause=pause, clock=lambda: 0.0, chance=lambda: 0.0) as ours:
+    return HttpDownloader(stall=stall, environment={}, pause=pause, clock=lambda: 0.0, chance=lambda: 0.0)
+
+
+@pytest.fixture
+async def downloader(pauses: list[float]) -> AsyncIterator[HttpDownloader]:
+    """One whose pauses are noted and take no time."""
+    async with make(pauses, 30.0) as ours:
+        yield ours
+
+
+@pytest.fixture
+async def impatient(pauses: list[float]) -> AsyncIterator[HttpDownloader]:
+    """One that takes a second without a byte for a dead connection."""
+    async with make(pauses, 1.0) as ours:
         yield ours
 
 

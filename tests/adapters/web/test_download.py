@@ -70,18 +70,18 @@ async def test_a_truncated_body_is_continued(
     assert len(pauses) == 2
 
 
-async def test_a_stalled_connection_is_taken_up_anew(site: Site, downloader: HttpDownloader, tmp_path: Path) -> None:
+async def test_a_stalled_connection_is_taken_up_anew(site: Site, impatient: HttpDownloader, tmp_path: Path) -> None:
     url = site.put("/k3s", DATA, fault.stall(1_500_000))
-    assert (await downloader.fetch(wanted(url, tmp_path))).read_bytes() == DATA
+    assert (await impatient.fetch(wanted(url, tmp_path))).read_bytes() == DATA
     assert site.ranges() == ["", "bytes=1500000-"]
 
 
 async def test_a_server_that_always_stalls_ends_in_a_deadline(
-    site: Site, downloader: HttpDownloader, tmp_path: Path
+    site: Site, impatient: HttpDownloader, tmp_path: Path
 ) -> None:
     url = site.put("/k3s", DATA, *[fault.stall(10)] * 9)
     with pytest.raises(DeadlineError) as caught:
-        await downloader.fetch(wanted(url, tmp_path))
+        await impatient.fetch(wanted(url, tmp_path))
     assert caught.value.code == "E-WEB-005"
     assert url in caught.value.why
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,16 @@ async def test_a_proxy_that_is_gone_is_named() -> None:
     assert caught.value.code == "E-WEB-001"
     assert address in caught.value.what
     assert "hush" not in str(caught.value.to_dict())
+
+
+async def test_an_unusable_proxy_matters_only_when_something_is_fetched(tmp_path: Path) -> None:
+    (tmp_path / "here").write_bytes(b"")
+    empty = hashlib.sha256(b"").hexdigest()
+    async with make(environment={"HTTPS_PROXY": "socks5://p:1"}) as downloader:
+        await downloader.fetch(Download("https://mirror.test/x", tmp_path / "here", empty))
+        with pytest.raises(UsageError, match="socks5") as caught:
+            await downloader.text("https://mirror.test/x")
+    assert caught.value.code == "E-WEB-012"
 
 
 async def test_exempt_hosts_and_loopback_are_reached_directly(site: Site) -> None:
