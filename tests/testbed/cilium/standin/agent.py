@@ -15,7 +15,7 @@ from pathlib import Path
 from standin import log, nflog, nft, observer, policy, records, rpc, status, web
 from standin.config import Config
 from standin.flows import Maker, Ring
-from standin.kube import Client, Reflector
+from standin.kube import ApiError, Client, Reflector
 from standin.l7proxy import Proxy
 from standin.model import Object, View, endpoint_of
 
@@ -67,6 +67,7 @@ class Agent:
         self.host_ips = _host_ips()
         self.started = time.monotonic()
         self.hubble: object = None
+        self.kubernetes = ""
 
     def run(self) -> None:
         """Start everything; then reconcile for ever."""
@@ -84,7 +85,10 @@ class Agent:
             self.changed.wait()
             time.sleep(0.01)  # gather what comes at once
             self.changed.clear()
-            self._reconcile()
+            try:
+                self._reconcile()
+            except (ApiError, OSError) as err:
+                log.warning("Unable to reconcile, retrying with the next change", error=err)
 
     def _maybe_crash(self) -> None:
         if self.config.get("testbed-fail-agent") == "crash":
@@ -121,6 +125,8 @@ class Agent:
                 watch.start()
         elif missing and not self.ready:
             log.info("Still waiting for Cilium Operator to register the following CRDs", CRDs=",".join(missing))
+        if not self.kubernetes:
+            self.kubernetes = _version_text(self.client.get("/version"))
         self.view = self._observe()
         self._program()
         self.maker.update(self.view, self._node_labels())
@@ -263,6 +269,10 @@ class Agent:
         names = {n["metadata"]["name"] for n in self.objects("ciliumnodes")} | {self.node}
         nodes = {n["metadata"]["name"]: _internal_ips(n) for n in self.objects("nodes")}
         return {name: f"{nodes[name][0]}:4244" for name in names if nodes.get(name)}
+
+
+def _version_text(version: Object) -> str:
+    return f"{version['major']}.{version['minor']} ({version['gitVersion']}) [{version['platform']}]"
 
 
 def _established(crd: Object) -> bool:

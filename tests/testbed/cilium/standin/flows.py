@@ -79,7 +79,9 @@ class Maker:
             verdict = Verdict.REDIRECTED if what == "proxy" else Verdict.FORWARDED
             self._l3(packet, verdict, (wire.EVENT_VERDICT, 0), direction, is_reply=False, policy_match_type=2)
         else:
-            point, sub = wire.TO_ENDPOINT if packet.destination in self._by_ip else wire.TO_STACK
+            inward = packet.destination in self._by_ip
+            point, sub = wire.TO_ENDPOINT if inward else wire.TO_STACK
+            direction = Direction.INGRESS if inward else Direction.EGRESS
             more = {"trace_observation_point": point, "trace_reason": 3 if what == "reply" else 1}
             self._l3(packet, Verdict.FORWARDED, (wire.EVENT_TRACE, sub), direction, is_reply=what == "reply", **more)
 

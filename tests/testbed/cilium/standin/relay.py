@@ -28,7 +28,7 @@ class Relay:
         self.plain = config.get("disable-client-tls") == "true"
         self.server_tls, self.mutual = config.get("disable-server-tls") == "false", config.get("mtls") == "true"
         self._channels: dict[str, tuple[str, str, Any]] = {}
-        self._guard = threading.Lock()
+        self._guard = threading.Condition()
 
     def run(self) -> None:
         """Serve and follow the peers for ever."""
@@ -76,9 +76,7 @@ class Relay:
         address = dns.resolve(host)
         channel = self._channel(f"{address}:{port}", f"peer.{self.cluster}.hubble-grpc.cilium.io")
         try:
-            for change in self._call(channel, "/peer.Peer/Notify", "ChangeNotification", stream=True)(
-                wire.new("Empty")
-            ):
+            for change in self.call(channel, "/peer.Peer/Notify", "ChangeNotification", stream=True)(wire.new("Empty")):
                 if change.type == wire.PEER_DELETED:
                     self._drop(change.name)
                 else:
@@ -99,6 +97,9 @@ class Relay:
         )
 
     def _add(self, name: str, address: str, server_name: str) -> None:
+        with self._guard:
+            if self._channels.get(name, ("",))[0] == address:
+                return
         self._drop(name)
         channel = self._channel(address, server_name)
         with self._guard:
@@ -111,6 +112,7 @@ class Relay:
         with self._guard:
             if name in self._channels and self._channels[name][2] is channel:
                 self._channels[name] = (self._channels[name][0], "up" if up else "down", channel)
+                self._guard.notify_all()
         if state is grpc.ChannelConnectivity.IDLE:
             threading.Thread(target=channel.subscribe, args=(lambda _: None, True), daemon=True).start()
         log.info("Peer connection", name=name, state=state.name)
@@ -121,7 +123,8 @@ class Relay:
         if old:
             old[2].close()
 
-    def _call(self, channel: Any, method: str, answer: str, stream: bool = False) -> Any:
+    def call(self, channel: Any, method: str, answer: str, stream: bool = False) -> Any:
+        """A method of an agent."""
         make = channel.unary_stream if stream else channel.unary_unary
         return make(method, wire.encode, wire.decoder(answer))
 
@@ -138,14 +141,20 @@ class Relay:
             if names:
                 yield _node_status(state, names)
         incoming: queue.Queue[Any] = queue.Queue(1000)
-        calls = [
-            self._call(peers[name][2], "/observer.Observer/GetFlows", "GetFlowsResponse", stream=True)(request)
-            for name in up
-        ]
-        context.add_callback(lambda: [call.cancel() for call in calls])
-        for name, call in zip(up, calls, strict=True):
-            threading.Thread(target=_pump, args=(name, call, incoming), daemon=True).start()
-        yield from _live(incoming, len(calls)) if request.follow else _sorted(incoming, len(calls))
+        names = sorted(peers) if request.follow else up
+        streams = [_Stream(self, name, request, incoming) for name in names]
+        context.add_callback(lambda: [stream.cancel() for stream in streams])
+        for stream in streams:
+            stream.start()
+        yield from _live(incoming, len(streams)) if request.follow else _sorted(incoming, len(streams))
+
+    def wait_up(self, name: str, seconds: float) -> Any:
+        """The channel to a node that answers; None if it does not within some time."""
+        with self._guard:
+            if self._channels.get(name, ("", "", None))[1] != "up":
+                self._guard.wait(seconds)
+            _, state, channel = self._channels.get(name, ("", "", None))
+            return channel if state == "up" else None
 
     def get_nodes(self, _request: Any, _context: Any) -> Any:
         """All nodes with their state and counters."""
@@ -174,7 +183,7 @@ class Relay:
         found = set()
         for channel in channels:
             try:
-                answer = self._call(channel, "/observer.Observer/GetNamespaces", "GetNamespacesResponse")(
+                answer = self.call(channel, "/observer.Observer/GetNamespaces", "GetNamespacesResponse")(
                     wire.new("Empty"), timeout=3
                 )
             except grpc.RpcError:
@@ -206,7 +215,7 @@ class Relay:
 
     def _status_of(self, channel: Any) -> Any:
         try:
-            return self._call(channel, "/observer.Observer/ServerStatus", "ServerStatusResponse")(
+            return self.call(channel, "/observer.Observer/ServerStatus", "ServerStatusResponse")(
                 wire.new("Empty"), timeout=3
             )
         except grpc.RpcError:
@@ -231,14 +240,43 @@ def _node_status(state: int, names: list[str], message: str = "") -> Any:
     return response
 
 
-def _pump(name: str, call: Any, out: "queue.Queue[Any]") -> None:
-    try:
-        for response in call:
-            out.put(response)
-    except grpc.RpcError as err:
-        if err.code() is not grpc.StatusCode.CANCELLED:
-            out.put(_node_status(wire.NODE_ERROR, [name], err.details()))
-    out.put(_END)
+class _Stream(threading.Thread):
+    """One node's part of a query; one that follows asks again, in the same words, when the node is back."""
+
+    def __init__(self, relay: Relay, name: str, request: Any, out: "queue.Queue[Any]") -> None:
+        super().__init__(daemon=True)
+        self.relay, self.node, self.request, self.out = relay, name, request, out
+        self._call: Any = None
+        self._over = False
+
+    def cancel(self) -> None:
+        """The client went away."""
+        self._over = True
+        if self._call is not None:
+            self._call.cancel()
+
+    def run(self) -> None:
+        """Pass on what comes."""
+        while not self._over:
+            channel = self.relay.wait_up(self.node, 1.0)
+            if channel is not None:
+                self._pass_on(channel)
+            if not self.request.follow:
+                break
+        self.out.put(_END)
+
+    def _pass_on(self, channel: Any) -> None:
+        try:
+            self._call = self.relay.call(channel, "/observer.Observer/GetFlows", "GetFlowsResponse", stream=True)(
+                self.request
+            )
+            for response in self._call:
+                if self._over:
+                    return
+                self.out.put(response)
+        except (grpc.RpcError, ValueError) as err:
+            if not self._over:
+                self.out.put(_node_status(wire.NODE_ERROR, [self.node], _words(err)))
 
 
 def _live(incoming: "queue.Queue[Any]", streams: int) -> Iterator[Any]:

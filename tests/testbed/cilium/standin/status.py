@@ -66,7 +66,7 @@ def _components(agent: Agent) -> Object:
     failing = [w.path for w in agent.watches.values() if not w.connected]
     ready = {"msg": f"{agent.version} (v{agent.version}-testbed)", "state": "Ok"}
     waiting = {"msg": "Still waiting for CRDs: " + ", ".join(missing) if missing else "starting", "state": "Warning"}
-    up = {"msg": f"({agent.version}) [linux/amd64]", "state": "Ok"}
+    up = {"msg": agent.kubernetes, "state": "Ok"}
     down = {"msg": f"watch of {failing[0]} is failing" if failing else "", "state": "Failure"}
     written = {
         "msg": "successfully wrote CNI configuration file to /host/etc/cni/net.d/05-cilium.conflist",
