@@ -92,8 +92,9 @@ def _container_word(state: Mapping[str, Any]) -> str:
     if waiting is not None:
         reason = waiting.get("reason") or "waiting"
         return {"ContainerCreating": "creating", "PodInitializing": "creating"}.get(reason, reason)
-    if _now(state, "terminated") is not None:
-        return f"ended with exit code {_now(state, 'terminated').get('exitCode')}"  # type: ignore[union-attr]
+    ended = _now(state, "terminated")
+    if ended is not None:
+        return f"ended with exit code {ended.get('exitCode')}"
     return "running, not ready" if state.get("started") is not False else "starting"
 
 
@@ -245,7 +246,7 @@ def _crash_fix(pod: Object, container: str) -> str:
 def _stuck(pod: Object, events: Sequence[Object]) -> Iterator[Finding]:
     """Why a scheduled pod whose containers show no fault is not ready, by its events."""
     place = ("Pod", namespace_of(pod), name_of(pod))
-    starting = not any(_now(one, "running") for one in pod.get("status", {}).get("containerStatuses") or [])
+    starting = not any(_now(one, "running") is not None for one in pod.get("status", {}).get("containerStatuses") or [])
     if starting:
         message = latest_event(events, *place, "FailedCreatePodSandBox", "FailedMount", "FailedAttachVolume", "Failed")
         if message:
