@@ -54,6 +54,7 @@ class WatchEvent:
         object: the object of ADDED, MODIFIED, DELETED.
         objects: the list of SYNCED.
         message: cause of LOST.
+        namespace: namespace of the watch it is from, None for all.
     """
 
     kind: str
@@ -61,6 +62,7 @@ class WatchEvent:
     object: Object | None = None
     objects: tuple[Object, ...] = ()
     message: str = ""
+    namespace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,9 +83,8 @@ class _Watch:
         self._synced = False
         self._losses = 0
 
-    @property
-    def _resource(self) -> Resource:
-        return self._selection.resource
+    def _event(self, kind: str, **content: Any) -> WatchEvent:
+        return WatchEvent(kind, self._selection.resource, namespace=self._selection.namespace, **content)
 
     async def events(self) -> AsyncIterator[WatchEvent]:
         while True:
@@ -96,7 +95,7 @@ class _Watch:
                 if not self._is_passing(error):
                     raise
                 if self._losses == 0:
-                    yield WatchEvent("LOST", self._resource, message=f"{error.what}: {error.why}")
+                    yield self._event("LOST", message=f"{error.what}: {error.why}")
                 await asyncio.sleep(self._pause())
 
     def _is_passing(self, error: BeeyardError) -> bool:
@@ -121,11 +120,11 @@ class _Watch:
         except AbsentError:
             if not self._synced or self._losses:
                 yield self._sync([])
-            await _Crd(self._transport, self._resource).served()
+            await _Crd(self._transport, self._selection.resource).served()
 
     def _sync(self, objects: Sequence[dict[str, Any]]) -> WatchEvent:
         self._synced, self._losses = True, 0
-        return WatchEvent("SYNCED", self._resource, objects=tuple(objects))
+        return self._event("SYNCED", objects=tuple(objects))
 
     async def _follow(self, version: str) -> AsyncIterator[WatchEvent]:
         while True:
@@ -133,7 +132,7 @@ class _Watch:
             async for change in follow_once(self._transport, self._selection, version):
                 version = change["object"]["metadata"].get("resourceVersion") or version
                 if change["type"] != "BOOKMARK":
-                    yield WatchEvent(change["type"], self._resource, object=change["object"])
+                    yield self._event(change["type"], object=change["object"])
             if asyncio.get_running_loop().time() - started < _BACKOFF[-1]:
                 raise ConnectError("the watch ended at once", why="closed by the server", code="E-KUBE-001")
 
