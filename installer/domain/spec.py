@@ -179,7 +179,7 @@ class DownloadsSpec(Model):
         "https://raw.githubusercontent.com/kubernetes-sigs/gateway-api", alias="gatewayAPI", pattern=r"^https?://.+"
     )
     """Base URL of the Gateway API's resource definitions."""
-    proxy: str | None = Field(None, pattern=r"^(https?|socks5h?)://.+")
+    proxy: str | None = Field(None, pattern=r"^https?://.+")
     """HTTP proxy for our downloads and for k3s; by default the one in the environment."""
     no_proxy: list[str] = Field(default_factory=list, alias="noProxy")
     """Addresses and domains past the proxy; cluster networks are added by themselves."""

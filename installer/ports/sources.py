@@ -86,11 +86,11 @@ class Sources(Protocol):
         """
         ...
 
-    async def chart(self, repository: str, version: str) -> Download:
-        """Find a chart version in a Helm repository's index; its sha256 is the index' digest.
+    async def chart(self, repository: str, version: str, sha256: str) -> Download:
+        """Find a chart version in a Helm repository; without a known checksum that of the index counts.
 
         Raises:
-            BeeyardError: ``E-CHART-001`` not in the index.
+            BeeyardError: ``E-HELM-023`` not in the index.
         """
         ...
 

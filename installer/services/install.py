@@ -104,7 +104,7 @@ class Job:
 
     def _keep_spec(self) -> None:
         """Keep the specification that the cluster has now, for the commands that change a part of it."""
-        document = ClusterDocument(spec=self.run.spec).model_dump(by_alias=True, exclude_defaults=True)
+        document = ClusterDocument.model_validate({"spec": self.run.spec}).model_dump(by_alias=True, exclude_defaults=True)
         text = yaml.safe_dump({"apiVersion": "beeyard/v1alpha1", "kind": "Cluster", **document}, sort_keys=False)
         self.run.tools.files.write(self.run.options.state_dir / "cluster.yaml", text.encode(), mode=0o600, backup=False)
 
@@ -115,11 +115,11 @@ class NoJournal:
     run_id = ""
     folder = Path()
 
-    def append(self, kind: str, **data: object) -> None:
+    def append(self, kind: str, /, **data: Any) -> None:
         """Forget it."""
         del kind, data
 
-    def end(self, *, ok: bool, **data: object) -> None:
+    def end(self, *, ok: bool, **data: Any) -> None:
         """Forget it."""
         del ok, data
 

@@ -60,10 +60,10 @@ class ClusterServices:
 
     def proof(self, namespace: str, *, image: str, on_check: OnCheck) -> Proof:
         """Return a network proof on this cluster."""
-        return network_proof(self.kube, self.hubbles, namespace, image=image, on_check=on_check)
+        return network_proof(self.kube, self.hubbles, namespace, image, on_check)
 
 
-def network_proof(kube: Kube, hubbles: Hubbles, namespace: str, *, image: str, on_check: OnCheck) -> Proof:
+def network_proof(kube: Kube, hubbles: Hubbles, namespace: str, image: str, on_check: OnCheck) -> Proof:
     """Build a network proof with the manifests of ``manifests/verify``."""
     from installer.services.verify import Fixtures, Proof
 

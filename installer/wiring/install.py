@@ -25,8 +25,8 @@ from installer.pipeline.chart_values import load_releases
 from installer.pipeline.run import Tools
 from installer.ports.host import Processes, ServiceKind
 from installer.ports.store import RunLog
+from installer.services import proofs
 from installer.services.install import InstallService
-from installer.services.proofs import prove, wait_ready
 from installer.wiring.cluster import LazyHubbles, LazyKubes, network_proof
 from installer.wiring.sources import ReleaseSources
 
@@ -60,7 +60,7 @@ async def tools(spec: ClusterSpec, environment: Mapping[str, str], redactor: Red
     """Build the tools of one run."""
     from installer.adapters.web.download import HttpDownloader
 
-    processes, files = LocalProcesses(redactor), LocalFiles()
+    processes, files = LocalProcesses(redactor.mask), LocalFiles()
     services = await detect(processes, files)
     downloads = spec.downloads
     ca_file = Path(downloads.ca_file) if downloads.ca_file else None
@@ -82,8 +82,8 @@ async def tools(spec: ClusterSpec, environment: Mapping[str, str], redactor: Red
             kubeconfigs=KubeconfigFile(files, environment, find_invoker(environment)),
             assets=asset,
             now=time.time,
-            wait_ready=lambda run, timeout: wait_ready(run, hubbles, timeout),
-            prove=lambda run: prove(run, hubbles, network_proof),
+            wait_ready=lambda run, timeout: proofs.wait(run, hubbles, timeout),
+            prove=lambda run: proofs.prove(run, hubbles, network_proof),
         )
 
 

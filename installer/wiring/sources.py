@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import shutil
@@ -9,7 +10,7 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
-from installer.adapters.helm import charts
+from installer.adapters.helm.charts import find_chart, read_chart
 from installer.adapters.k3s.releases import K3sReleases
 from installer.adapters.store.bundle import BundleOpener, read_manifest
 from installer.domain.bundle import BundleManifest, OpenedBundle, check_arch
@@ -41,12 +42,16 @@ class ReleaseSources:
             str(release.version), Download(release.binary_url, NOWHERE, release.binary_sha256, name), images
         )
 
-    async def chart(self, repository: str, version: str) -> Download:
-        """Find a chart version in a repository's index."""
+    async def chart(self, repository: str, version: str, sha256: str) -> Download:
+        """Find a chart version; with a known checksum the index (some megabytes) is asked only where need be."""
         base = repository.rstrip("/")
-        urls, digest = charts.find(await self._downloader.text(f"{base}/index.yaml"), version)
-        url = urls[0] if "://" in urls[0] else f"{base}/{urls[0]}"
-        return Download(url, NOWHERE, digest, f"chart cilium {version}")
+        name = f"chart cilium {version}"
+        usual = f"{base}/cilium-{version}.tgz"
+        if sha256 and await self._downloader.size(usual):
+            return Download(usual, NOWHERE, sha256, name)
+        index = await self._downloader.text(f"{base}/index.yaml")
+        entry = await asyncio.to_thread(find_chart, index, version, base=base)
+        return Download(entry.urls[0], NOWHERE, sha256 or entry.digest, name)
 
     async def helm(self, url: str, version: str, arch: str) -> Download:
         """Return helm's archive with its checksum."""
@@ -66,7 +71,7 @@ class ReleaseSources:
 
     async def chart_version(self, archive: Path) -> str:
         """Return the version of a Cilium chart archive."""
-        metadata = charts.metadata(archive)
+        metadata = read_chart(archive).metadata
         if metadata.get("name") != "cilium":
             raise BeeyardError(
                 f"{archive} is not the Cilium chart",

@@ -128,7 +128,7 @@ class FetchStep:
         if archive.exists():
             run.artifacts.put("chart", archive)
             return
-        found = await run.tools.sources.chart(source.repository, run.chart_version)
+        found = await run.tools.sources.chart(source.repository, run.chart_version, run.chart.sha256)
         self._downloads["chart"] = replace(found, dest=archive)
 
     async def _helm(self, run: Run) -> None:
