@@ -66,7 +66,7 @@ async def gather(
         listeners=tuple(procfs.listeners(data_dir)),
         k3s=_k3s(version, links, data_dir),
         cni_configs=tuple(_cni_configs()),
-        kubeconfigs=tuple(str(path) for path in kubeconfigs if path.is_file()),
+        kubeconfigs=tuple(str(path) for path in kubeconfigs if procfs.exists(path)),
         proxy=_proxy(environ),
         service_manager=str(manager),
         unknown=unknown,
@@ -206,7 +206,7 @@ def _links(rows: list[dict[str, Any]]) -> tuple[Link, ...]:
 
 async def _k3s_version(processes: Processes) -> tuple[str, str]:
     """Return path and version of a k3s binary; empty where there is none or it does not run."""
-    binary = next((path for path in _BINARIES if Path(path).is_file()), "")
+    binary = next((path for path in _BINARIES if procfs.exists(Path(path))), "")
     if not binary:
         return "", ""
     try:
@@ -223,15 +223,15 @@ def _k3s(version: tuple[str, str], links: Sequence[Link], data_dir: Path) -> Fou
         version=version[1],
         service=_k3s_service(),
         pid=_k3s_pid(),
-        config=str(_CONFIG) if _CONFIG.is_file() else "",
-        data_dir=str(data_dir) if (data_dir / "server").is_dir() or (data_dir / "agent").is_dir() else "",
+        config=str(_CONFIG) if procfs.exists(_CONFIG) else "",
+        data_dir=str(data_dir) if any(procfs.exists(data_dir / part) for part in ("server", "agent")) else "",
         flannel=_flannel(links, data_dir),
     )
 
 
 def _k3s_service() -> str:
     for name in ("k3s", "k3s-agent"):
-        if any(Path(path.format(name)).exists() for path in _SERVICE_FILES):
+        if any(procfs.exists(Path(path.format(name))) for path in _SERVICE_FILES):
             return name
     return ""
 
@@ -249,7 +249,7 @@ def _k3s_pid() -> int:
 def _flannel(links: Sequence[Link], data_dir: Path) -> tuple[str, ...]:
     found = [link.name for link in links if link.name in _FLANNEL_LINKS]
     configs = (folder / "10-flannel.conflist" for folder in (data_dir / "agent/etc/cni/net.d", _CNI))
-    return (*found, *(str(path) for path in configs if path.is_file()))
+    return (*found, *(str(path) for path in configs if procfs.exists(path)))
 
 
 def _cni_configs() -> list[CniConfig]:

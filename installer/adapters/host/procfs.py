@@ -30,6 +30,15 @@ def text(path: Path) -> str:
         return ""
 
 
+def exists(path: Path) -> bool:
+    """Whether we can see that something is there; folders that are closed to us hide what they hold."""
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Mount:
     """One line of mountinfo.
@@ -76,7 +85,7 @@ def mount_of(path: Path, table: Iterable[Mount]) -> Mount | None:
 def filesystem(path: Path, table: Iterable[Mount]) -> Filesystem | None:
     """Measure the file system that holds a path or will hold it."""
     there = path
-    while not there.exists():
+    while not exists(there):
         there = there.parent
     there = there.resolve()
     mount, size = mount_of(there, table), os.statvfs(there)

@@ -13,7 +13,6 @@ from installer.domain.preflight.facts import HostFacts, Listener
 from installer.domain.preflight.findings import Finding, Level, Port, Wanted
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-TUNNEL_PORT: Final = 8472
 _OWN_LINKS: Final = re.compile(r"cilium[_-].*|lxc(_health|[0-9a-f]{10,})")
 _POD_LINK_KINDS: Final = ("veth", "vxlan", "geneve", "bridge", "netkit")
 _CANDIDATES: Final = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fd00::/8")
@@ -41,11 +40,9 @@ def check_ports(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
     for port in wanted.ports:
         holders = [one for one in facts.listeners if _clashes(port, one) and not (wanted.ours and one.in_cluster)]
         kernel = [one for one in holders if one.pid == 0 and not one.process]
-        if not holders or (kernel == holders and _vxlan_names(facts, port.port, wanted)):
-            continue
-        if wanted.ours and kernel == holders and port.protocol == "udp":
-            continue
-        yield _taken(port, holders[0])
+        by_kernel = port.protocol == "udp" and kernel == holders
+        if holders and not (by_kernel and (wanted.ours or _vxlan_links(facts, port.port))):
+            yield _taken(port, holders[0])
 
 
 def _taken(port: Port, holder: Listener) -> Finding:
@@ -74,35 +71,36 @@ def _clashes(port: Port, listener: Listener) -> bool:
 
 def check_vxlan(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
     """Two VXLAN devices cannot share a port; flannel's and Cilium's default is the same."""
-    names = _vxlan_names(facts, TUNNEL_PORT, wanted)
-    if names:
-        yield Finding(
-            "E-PRE-042",
-            Level.ERROR,
-            f"port {TUNNEL_PORT}/udp",
-            f"another VXLAN device uses Cilium's tunnel port {TUNNEL_PORT}",
-            f"ip -d link shows {', '.join(names)} with dstport {TUNNEL_PORT}",
-            f"{'; '.join(f'ip link delete {name}' for name in names)}; or set Cilium's tunnelPort to another port",
-        )
+    for port in wanted.ports:
+        links = _vxlan_links(facts, port.port) if port.protocol == "udp" else []
+        names = [name for name in links if not _OWN_LINKS.fullmatch(name)]
+        if names:
+            delete = "; ".join(f"ip link delete {name}" for name in names)
+            yield Finding(
+                "E-PRE-042",
+                Level.ERROR,
+                f"port {port.port}/udp",
+                f"another VXLAN device uses Cilium's tunnel port {port.port}",
+                f"ip -d link shows {', '.join(names)} with dstport {port.port}",
+                f"{delete}; or set Cilium's tunnelPort to another port",
+            )
 
 
-def _vxlan_names(facts: HostFacts, number: int, wanted: Wanted) -> list[str]:
-    """Return foreign VXLAN devices on a port, where the tunnel wants it."""
-    if not any(port.protocol == "udp" and port.port == number for port in wanted.ports):
-        return []
-    devices = [link for link in facts.links if link.kind == "vxlan" and link.port == number]
-    return [link.name for link in devices if not _OWN_LINKS.fullmatch(link.name)]
+def _vxlan_links(facts: HostFacts, number: int) -> list[str]:
+    return [link.name for link in facts.links if link.kind == "vxlan" and link.port == number]
 
 
 def check_ranges(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
     """Pod and service networks must not cover addresses that the host reaches elsewhere."""
     pods, services = _networks(wanted.cluster_cidr), _networks(wanted.service_cidr)
     taken = list(_taken_networks(facts, wanted, pods))
-    for name, mine, other in (("pod", pods, services), ("service", services, pods)):
-        for network in mine:
-            hits = [text for found, text in taken if _overlap(network, found)]
-            if hits:
-                yield _range_clash(name, network, hits, free_range(network, [*(n for n, _ in taken), *other]), wanted)
+    avoid = [*(network for network, _ in taken), *pods, *services]
+    for name, network in (*(("pod", one) for one in pods), *(("service", one) for one in services)):
+        hits = [text for found, text in taken if _overlap(network, found)]
+        if hits:
+            free = free_range(network, avoid)
+            avoid += [free] if free else []  # two proposals must not overlap each other
+            yield _range_clash(name, network, hits, free, wanted)
 
 
 def _range_clash(name: str, network: Network, hits: list[str], free: Network | None, wanted: Wanted) -> Finding:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -126,6 +128,8 @@ async def test_life_of_a_service(host: Machine, manager: ServiceManager, removed
     await manager.start("testd")
     assert (await manager.state("testd")).pid == told["pid"], "starting twice starts once"
 
+    if manager.kind is ServiceKind.OPENRC:
+        assert "shared" in (await host.run(["findmnt", "-no", "PROPAGATION", "/"])).out
     limits = (await host.run(["cat", f"/proc/{told['pid']}/limits"])).out.splitlines()
     soft, hard = next(line.split()[3:5] for line in limits if line.startswith("Max open files"))
     assert soft == hard or int(soft) >= 1048576
@@ -223,6 +227,20 @@ async def test_dead_openrc_supervisor(host: Machine, manager: ServiceManager, re
     assert not await alive(host, first["pid"]), "two at once would fight for ports"
     assert await alive(host, first["child"])
     assert (await manager.state("testd")).pid == second["pid"]
+
+
+async def test_systemd_that_does_not_answer(host: Machine, manager: ServiceManager) -> None:
+    if manager.kind is not ServiceKind.SYSTEMD:
+        pytest.skip("OpenRC has no process to ask")
+    impatient = SystemdServices(host, host, answer=0.5)
+    os.kill(host.pid, signal.SIGSTOP)
+    try:
+        for ask in (impatient.state("testd"), impatient.start("testd"), impatient.stop("testd"), impatient.reload()):
+            with pytest.raises(DeadlineError) as caught:
+                await ask
+            assert caught.value.code == "E-SVC-003"
+    finally:
+        os.kill(host.pid, signal.SIGCONT)
 
 
 async def test_masked_unit(host: Machine, manager: ServiceManager, removed: None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 
 from installer.adapters.host.files import LocalFiles
 from installer.adapters.host.processes import LocalProcesses
-from installer.adapters.host.services import SupervisedServices
+from installer.adapters.host.services import SupervisedServices, supervisor
 from installer.adapters.host.services.supervisor import Folder, Supervisor, start_time
 from installer.domain.errors import BeeyardError, DeadlineError
 from installer.ports.host import ServiceKind, ServiceUnit
@@ -80,8 +81,8 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
     made.root.mkdir()
     yield made
     folder = made.root / "testd"
-    supervisor = made.saved("supervisor.json")["pid"] if (folder / "supervisor.json").exists() else 0
-    for pid in (supervisor, made.reported().get("pid", 0), made.reported().get("child", 0)):
+    overseer = made.saved("supervisor.json")["pid"] if (folder / "supervisor.json").exists() else 0
+    for pid in (overseer, made.reported().get("pid", 0), made.reported().get("child", 0)):
         if pid and alive(pid) and any(word in command(pid) for word in ("supervisor.py", "daemon.py", "sleep 1000")):
             os.kill(pid, signal.SIGKILL)
 
@@ -146,8 +147,8 @@ async def test_secrets_are_private(host: Host) -> None:
     exposed = [path for path in host.root.rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
     assert [path.name for path in exposed] == ["unit.json"]
     assert "s3cret" not in exposed[0].read_text()
-    supervisor = host.saved("supervisor.json")["pid"]
-    assert "s3cret" not in command(supervisor) + command(told["pid"])
+    overseer = host.saved("supervisor.json")["pid"]
+    assert "s3cret" not in command(overseer) + command(told["pid"])
     assert host.log.stat().st_mode & 0o777 == 0o600
     await host.services.stop("testd")
 
@@ -198,9 +199,9 @@ async def test_dead_supervisor_is_told_and_its_program_taken_over(host: Host) ->
     host.install(host.unit("ready"))
     await host.services.start("testd")
     told = await host.told()
-    supervisor = host.saved("supervisor.json")["pid"]
-    os.kill(supervisor, signal.SIGKILL)
-    await until_gone(supervisor)
+    overseer = host.saved("supervisor.json")["pid"]
+    os.kill(overseer, signal.SIGKILL)
+    await until_gone(overseer)
     state = await host.services.state("testd")
     assert (state.enabled, state.active, state.pid) == (False, True, told["pid"])
     assert "its supervisor has died" in state.detail
@@ -220,9 +221,9 @@ async def test_stop_without_supervisor(host: Host) -> None:
     host.install(host.unit("ready"))
     await host.services.start("testd")
     told = await host.told()
-    supervisor = host.saved("supervisor.json")["pid"]
-    os.kill(supervisor, signal.SIGKILL)
-    await until_gone(supervisor)
+    overseer = host.saved("supervisor.json")["pid"]
+    os.kill(overseer, signal.SIGKILL)
+    await until_gone(overseer)
     await host.services.stop("testd")
     assert not alive(told["pid"])
     assert not (await host.services.state("testd")).active
@@ -321,18 +322,28 @@ async def test_supervisor_is_detached_and_small(host: Host) -> None:
     await host.services.stop("testd")
 
 
+async def test_it_outlives_its_terminal(host: Host) -> None:
+    host.install(host.unit("ready"))
+    start = [sys.executable, "-I", "-S", supervisor.__file__, "start", str(host.root / "testd"), str(host.boot_id)]
+    await LocalProcesses().run(["script", "--quiet", "--command", shlex.join(start), "/dev/null"])
+    told = await host.told()
+    state = await host.services.state("testd")
+    assert (state.enabled, state.active, state.pid) == (True, True, told["pid"])
+    await host.services.stop("testd")
+
+
 def test_log_is_bounded(tmp_path: Path) -> None:
     folder, log, boot = tmp_path / "testd", tmp_path / "log", tmp_path / "boot"
     folder.mkdir()
     boot.write_text("boot-one")
     (folder / "unit.json").write_text(json.dumps({"argv": [], "log": str(log), "log_limit": 1000}))
-    supervisor = Supervisor(Folder(str(folder), str(boot)))
+    keeper = Supervisor(Folder(str(folder), str(boot)))
     with log.open("ab", buffering=0) as program:
         program.write(b"a" * 900)
-        supervisor.bound_log()
+        keeper.bound_log()
         assert log.stat().st_size == 900
         program.write(b"b" * 900)
-        supervisor.bound_log()
+        keeper.bound_log()
         assert (log.stat().st_size, Path(f"{log}.1").read_bytes()) == (0, b"a" * 900 + b"b" * 900)
         program.write(b"c" * 10)
     assert log.read_bytes() == b"c" * 10, "no hole is left where the program goes on writing"

@@ -8,5 +8,5 @@ from collections.abc import Callable
 
 async def until(condition: Callable[[], bool]) -> None:
     """Return as soon as the condition holds."""
-    while not condition():  # noqa: ASYNC110 - no event tells of another process
+    while not condition():
         await asyncio.sleep(0.01)

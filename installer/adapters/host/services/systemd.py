@@ -31,7 +31,6 @@ _PROPERTIES: Final = (
     "NRestarts",
     "Job",
 )
-_ANSWER_SECONDS = 30.0
 
 _UNIT = """\
 # Written by beeyard. Put changes of your own into a drop-in: systemctl edit {name}
@@ -69,7 +68,15 @@ class SystemdServices:
     queued with ``--no-block`` and watched from here.
     """
 
-    def __init__(self, processes: Processes, files: Files, *, settle: float = 0.3, patience: float = 10.0) -> None:
+    def __init__(
+        self,
+        processes: Processes,
+        files: Files,
+        *,
+        settle: float = 0.3,
+        patience: float = 10.0,
+        answer: float = 30.0,
+    ) -> None:
         """Set up.
 
         Args:
@@ -77,11 +84,13 @@ class SystemdServices:
             files: deletes definitions.
             settle: seconds a fresh main process must live for the start to count.
             patience: seconds to wait for a main process; after that systemd holds the job back and we leave it to it.
+            answer: seconds within which systemd must answer a question.
         """
         self._processes = processes
         self._files = files
         self._settle = settle
         self._patience = patience
+        self._answer = answer
 
     @property
     def kind(self) -> ServiceKind:
@@ -170,13 +179,13 @@ class SystemdServices:
     async def logs(self, name: str, lines: int = 50) -> list[str]:
         """Return the last lines of the unit's journal, oldest first; none where there is no journal."""
         argv = ["journalctl", "--unit", _unit(name), "--lines", str(lines), "--no-pager", "--quiet", "--output", "cat"]
-        result = await self._processes.run(argv, check=False, timeout=_ANSWER_SECONDS)
+        result = await self._processes.run(argv, check=False, timeout=self._answer)
         return result.out.splitlines() if result.rc == 0 else []
 
     async def _systemctl(self, *args: str, check: bool = True) -> CommandResult:
         argv = ["systemctl", "--no-ask-password", *args]
         try:
-            return await self._processes.run(argv, check=check, timeout=_ANSWER_SECONDS)
+            return await self._processes.run(argv, check=check, timeout=self._answer)
         except DeadlineError as error:
             raise no_answer("systemd", error) from error
 
