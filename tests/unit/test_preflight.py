@@ -205,7 +205,10 @@ def test_ports_of_our_own_running_cluster() -> None:
     )
     assert findings(ours, listeners=running, k3s=FLANNEL) == []
     assert findings(ours, listeners=(NGINX,)) == [("E-PRE-041", "error")], "another program is still a clash"
-    assert ("E-PRE-041", "error") in findings(listeners=running, k3s=FLANNEL), "a foreign cluster's ports are taken"
+    assert findings(listeners=running, k3s=FLANNEL) == [("E-PRE-030", "error")], "one cause, one finding"
+    stray = FoundK3s("/usr/local/bin/k3s", pid=9)
+    assert findings(listeners=running, k3s=stray) == [("E-PRE-036", "error")]
+    assert {code for code, _ in findings(listeners=running)} == {"E-PRE-041"}, "another kind of Kubernetes"
 
 
 def test_our_own_routes_and_what_overlaps_them() -> None:
@@ -214,6 +217,7 @@ def test_our_own_routes_and_what_overlaps_them() -> None:
     pods = (*HEALTHY.routes, Route("10.42.0.3/32", "veth1"), Route("10.42.0.0/24", "cilium_host"))
     assert findings(ours, routes=pods, links=links) == []
     assert findings(routes=pods, links=links) == [("E-PRE-043", "error")]
+    assert findings(routes=pods, links=links, k3s=FLANNEL) == [("E-PRE-030", "error")]
     lan = (*HEALTHY.routes, Route("10.42.0.0/16", "eth0"))
     assert findings(ours, routes=lan) == [("E-PRE-043", "warning")], "too late to refuse"
 

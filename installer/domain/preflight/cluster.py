@@ -9,7 +9,7 @@ from installer.domain.preflight.findings import Finding, Level, Wanted
 
 
 def check_k3s(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
-    """Ours is fine; a foreign one is taken over, unless flannel carries its pods."""
+    """Ours is fine; a foreign one is taken over, unless flannel carries its pods or no service runs it."""
     if wanted.ours or not facts.k3s.present:
         return
     if facts.k3s.service == "k3s-agent":
@@ -29,6 +29,15 @@ def check_k3s(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
             "a k3s with flannel, which beeyard did not install, is here: a change of its network cuts off all its pods",
             f"{describe(facts.k3s)}; flannel: {', '.join(facts.k3s.flannel)}",
             "back up what runs there, remove it with k3s-uninstall.sh, and run again; or use another host",
+        )
+    elif facts.k3s.pid and not facts.k3s.service:
+        yield Finding(
+            "E-PRE-036",
+            Level.ERROR,
+            "k3s",
+            "a k3s runs that no service manager keeps, so it cannot be taken over",
+            describe(facts.k3s),
+            f"stop it (kill {facts.k3s.pid}) and run again",
         )
     else:
         yield Finding(

@@ -36,12 +36,13 @@ def check_default_route(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
 
 
 def check_ports(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
-    """Every port must be free, or held by our own cluster."""
+    """Every port must be free, or held by the k3s that is here, of which ``check_k3s`` says what is to be said."""
+    there = wanted.ours or facts.k3s.present
     for port in wanted.ports:
-        holders = [one for one in facts.listeners if _clashes(port, one) and not (wanted.ours and one.in_cluster)]
+        holders = [one for one in facts.listeners if _clashes(port, one) and not (there and one.in_cluster)]
         kernel = [one for one in holders if one.pid == 0 and not one.process]
         by_kernel = port.protocol == "udp" and kernel == holders
-        if holders and not (by_kernel and (wanted.ours or _vxlan_links(facts, port.port))):
+        if holders and not (by_kernel and (there or _vxlan_links(facts, port.port))):
             yield _taken(port, holders[0])
 
 
@@ -151,7 +152,7 @@ def free_range(like: Network, taken: Iterable[Network]) -> Network | None:
 
 
 def _taken_networks(facts: HostFacts, wanted: Wanted, pods: list[Network]) -> Iterator[tuple[Network, str]]:
-    """Yield the networks that the host reaches, with the line that shows it; our own cluster's are left out."""
+    """Yield the networks that the host reaches, with the line that shows it; those of the k3s here are left out."""
     for route in facts.routes:
         network = ipaddress.ip_network(route.destination, strict=False)
         if not _is_default(route.destination) and not _is_own(facts, wanted, route.device, network, pods):
@@ -167,7 +168,7 @@ def _taken_networks(facts: HostFacts, wanted: Wanted, pods: list[Network]) -> It
 def _is_own(facts: HostFacts, wanted: Wanted, device: str, network: Network, pods: list[Network]) -> bool:
     if _OWN_LINKS.fullmatch(device):
         return True
-    if not wanted.ours:
+    if not (wanted.ours or facts.k3s.present):
         return False
     kind = next((link.kind for link in facts.links if link.name == device), "")
     inside = any(_overlap(network, pod) and network.prefixlen >= pod.prefixlen for pod in pods)

@@ -206,7 +206,8 @@ def test_running_k3s_and_its_ports(tmp_path: Path) -> None:
     assert told["facts"]["k3s"]["pid"] > 0
     holder = next(one for one in told["facts"]["listeners"] if one["port"] == 10010)
     assert holder["in_cluster"] is True
-    assert "running as pid" in finding(told, "E-PRE-031")["evidence"]
+    assert "running as pid" in finding(told, "E-PRE-036")["evidence"]
+    assert "E-PRE-041" not in codes(told)
 
 
 @pytest.mark.root
