@@ -1,0 +1,1 @@
+"""Helm: charts as files, and releases by the helm binary through pyhelm3."""
