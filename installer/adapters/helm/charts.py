@@ -139,7 +139,7 @@ def chart_sha256(path: Path) -> str:
 
 
 def find_chart(index: str, version: str, *, chart: str = "cilium", base: str = "") -> ChartEntry:
-    """Find a version of a chart in the text of a repository's ``index.yaml`` (slow for a large index: some seconds).
+    """Find a version of a chart in the text of a repository's ``index.yaml`` (blocking).
 
     Args:
         index: text of ``index.yaml``.
