@@ -31,7 +31,7 @@ async def run_in_container(
     """
     query = [("command", word) for word in argv] + [("stdout", "true"), ("stderr", "true")]
     query += [("container", container)] if container else []
-    target = Target("exec", "pods/exec", namespace, pod)
+    target = Target("create", "pods/exec", namespace, pod)
     request = Request(target, resource_path(PODS, namespace, pod, "exec"), query=query)
     try:
         async with asyncio.timeout(seconds), transport.websocket(request, PROTOCOL) as connection:

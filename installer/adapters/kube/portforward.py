@@ -33,7 +33,7 @@ async def forward_port(transport: Transport, pod: str, namespace: str, port: int
         BeeyardError: ``E-KUBE-004`` no such pod, ``E-KUBE-009`` it does not run.
     """
     await _check_running(transport, pod, namespace)
-    target = Target("portforward", "pods/portforward", namespace, pod)
+    target = Target("create", "pods/portforward", namespace, pod)
     path = resource_path(PODS, namespace, pod, "portforward")
     bridge = _Bridge(transport, Request(target, path, query=[("ports", str(port))]))
     server = await asyncio.start_server(bridge.accept, "127.0.0.1", 0)

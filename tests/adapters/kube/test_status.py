@@ -1,0 +1,158 @@
+"""Status of a recorded cluster behind a real API server, agents asked by exec."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from installer.adapters.kube.client import KubeClient
+from installer.adapters.kube.opener import Kubeconfigs
+from installer.domain.errors import BeeyardError
+from installer.ports.cluster import CILIUM_ENDPOINTS, CONFIG_MAPS, SECRETS, Resource
+from installer.services.status import collect
+from tests.support.apiserver import ApiServer
+from tests.support.bare_cluster import BareCluster
+from tests.support.kubelet import Kubelet
+from tests.support.recordings import Object, changed, healthy, items, load
+from tests.unit.status.test_objects import release
+
+NS = "kube-system"
+RBAC = "rbac.authorization.k8s.io"
+
+
+def agent(argv: list[str]) -> tuple[int, str, str]:
+    """Answer as the agent of Cilium 1.15 and later does."""
+    if argv == ["cilium-dbg", "status", "-o", "json"]:
+        return 0, json.dumps(load("cilium-dbg-status")), ""
+    if argv == ["cilium-dbg", "endpoint", "list", "-o", "json"]:
+        return 0, json.dumps(load("cilium-dbg-endpoints")), ""
+    return 1, "", f"unknown command {argv}"
+
+
+@pytest.fixture
+async def kubelet(kube: KubeClient, api: ApiServer) -> AsyncIterator[Kubelet]:
+    async with Kubelet().serving(api.folder) as served:
+        served.command = agent
+
+        def local(node: Object) -> None:
+            node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"] = served.port
+            node["status"]["addresses"] = [{"type": "InternalIP", "address": "127.0.0.1"}]
+
+        cluster = BareCluster(kube)
+        await cluster.clear()
+        await cluster.put_all(changed(healthy(), "nodes", "vm", local))
+        config_map = load("cilium-config")
+        notes = config_map["metadata"]["annotations"]
+        await kube.apply({**config_map, "metadata": {"name": "cilium-config", "namespace": NS, "annotations": notes}})
+        secret = release(1, "1.16.1")
+        secret["metadata"]["namespace"] = NS
+        secret["metadata"]["labels"].update(owner="helm", name="cilium")
+        await kube.apply({"apiVersion": "v1", "kind": "Secret", **secret})
+        yield served
+        await kube.delete(SECRETS, secret["metadata"]["name"], namespace=NS)
+        await kube.delete(CONFIG_MAPS, "cilium-config", namespace=NS)
+        await cluster.clear()
+
+
+async def test_everything_of_a_healthy_cluster(kube: KubeClient, kubelet: Kubelet) -> None:
+    status = await collect(kube)
+    assert status.ready, status.errors
+    assert status.kubernetes.startswith("v1.20")
+    assert status.helm is not None
+    assert (status.helm.chart, status.helm.status) == ("1.16.1", "deployed")
+    assert [(one.pod, one.node, one.endpoints) for one in status.agents] == [("cilium-txdzb", "vm", 7)]
+    assert status.config["Routing mode"] == "tunnel"
+    assert [one.name for one in status.nodes] == ["vm"]
+    assert {one.name for one in status.workloads if one.state == "ready"} == {
+        "cilium",
+        "cilium-operator",
+        "hubble-relay",
+    }
+    assert (status.errors, status.warnings, status.unread) == ((), (), ())
+
+
+async def test_managed_pods_are_counted(kube: KubeClient, kubelet: Kubelet) -> None:
+    await BareCluster(kube).define(CILIUM_ENDPOINTS, "CiliumEndpoint")
+    for item in items("demo"):
+        if item["kind"] == "CiliumEndpoint":
+            await kube.apply({**item, "metadata": {"name": item["metadata"]["name"], "namespace": "default"}})
+    status = await collect(kube)
+    assert (status.managed, status.pods) == (3, 1)
+
+
+async def test_an_older_agent_is_asked_by_its_former_name(kube: KubeClient, kubelet: Kubelet) -> None:
+    asked = []
+
+    def old(argv: list[str]) -> tuple[int, str, str]:
+        asked.append(argv[0])
+        return (127, "", "not found") if argv[0] == "cilium-dbg" else agent(["cilium-dbg", *argv[1:]])
+
+    kubelet.command = old
+    status = await collect(kube)
+    assert status.agents[0].error == ""
+    assert asked == ["cilium-dbg", "cilium", "cilium-dbg", "cilium"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ((1, "", "connection refused"), "ended with 1: connection refused"),
+        ((0, "no json", ""), "not understood"),
+        ((0, "[]", ""), "not understood"),
+        ((-1, "", ""), "container not found"),
+    ],
+)
+async def test_an_agent_that_does_not_answer_is_an_error(
+    kube: KubeClient, kubelet: Kubelet, answer: tuple[int, str, str], words: str
+) -> None:
+    kubelet.command = lambda argv: answer
+    status = await collect(kube)
+    assert not status.ready
+    assert words in status.agents[0].error
+    assert [one.code for one in status.errors] == ["E-STATUS-001"]
+
+
+async def test_what_may_not_be_read_is_told(
+    kube: KubeClient, kubelet: Kubelet, api: ApiServer, opener: Kubeconfigs
+) -> None:
+    """A user who may look at pods and workloads only."""
+    rule = {"apiGroups": ["", "apps", "cilium.io"], "verbs": ["list", "get"]}
+    names = ["pods", "nodes", "events", "daemonsets", "deployments", "ciliumnodes"]
+    kind = {"apiVersion": f"{RBAC}/v1"}
+    await kube.apply(
+        {**kind, "kind": "ClusterRole", "metadata": {"name": "looker"}, "rules": [{**rule, "resources": names}]}
+    )
+    subject = {"apiGroup": RBAC, "kind": "User", "name": "reader"}
+    role = {"apiGroup": RBAC, "kind": "ClusterRole", "name": "looker"}
+    binding = {**kind, "kind": "ClusterRoleBinding", "metadata": {"name": "looker"}}
+    await kube.apply({**binding, "roleRef": role, "subjects": [subject]})
+    reader = await opener.open(str(api.kubeconfig("reader")))
+    try:
+        status = await collect(reader)
+    finally:
+        await reader.close()
+        await kube.delete(Resource(f"{RBAC}/v1", "clusterrolebindings", namespaced=False), "looker")
+    assert status.snapshot.ready
+    assert status.helm is None
+    assert [text.split(":")[0] for text in status.unread] == [
+        "ConfigMap cilium-config",
+        "CiliumEndpoints",
+        "Helm release",
+    ]
+    assert "not allowed to create pods/exec" in status.agents[0].error
+
+
+async def test_a_user_without_any_right_is_refused(api: ApiServer, opener: Kubeconfigs) -> None:
+    reader = await opener.open(str(api.kubeconfig("reader")))
+    with pytest.raises(BeeyardError) as caught:
+        await collect(reader)
+    assert caught.value.code == "E-KUBE-003"
+    await reader.close()
+
+
+async def test_another_namespace_may_be_named(kube: KubeClient, kubelet: Kubelet) -> None:
+    status = await collect(kube, namespace="default")
+    assert not status.ready
+    assert {one.code for one in status.errors} == {"E-READY-002"}
