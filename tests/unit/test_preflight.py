@@ -26,7 +26,7 @@ from installer.domain.preflight import (
     check,
     default_ports,
 )
-from installer.domain.preflight.machine import kernel_version
+from installer.domain.preflight.machine import leading_version
 from installer.domain.preflight.network import free_range
 
 GIB = 1024**3
@@ -233,6 +233,15 @@ def test_unsupported_may_be_allowed() -> None:
     assert findings(allowed, arch="armv7l") == [("E-PRE-002", "error")], "images that do not exist cannot be allowed"
 
 
+@pytest.mark.parametrize("mode", ["v1", "hybrid"])
+def test_cgroup_v1_by_version(mode: str) -> None:
+    new, old = (dataclasses.replace(WANTED, k3s_version=version) for version in ("v1.35.0+k3s1", "v1.34.3+k3s1"))
+    assert findings(new, cgroup=mode) == [("E-PRE-008", "error")]
+    assert findings(dataclasses.replace(new, allow_unsupported=True), cgroup=mode) == [("E-PRE-008", "warning")]
+    assert findings(old, cgroup=mode) == []
+    assert findings(new, cgroup="v2") == []
+
+
 def test_wireguard_needs_a_newer_kernel() -> None:
     wanted = dataclasses.replace(WANTED, features=frozenset({"wireguard"}))
     assert findings(wanted, kernel="4.18.0-553.el8", os_id="rhel") == [("E-PRE-004", "error")]
@@ -300,8 +309,8 @@ def test_facts_as_json() -> None:
     ("release", "version"),
     [("5.10.0-28-amd64", (5, 10)), ("6.18.44-fc", (6, 18)), ("4.18.0-553.el8", (4, 18)), ("", (0, 0))],
 )
-def test_kernel_version(release: str, version: tuple[int, int]) -> None:
-    assert kernel_version(release) == version
+def test_leading_version(release: str, version: tuple[int, int]) -> None:
+    assert leading_version(release) == version
 
 
 networks = st.builds(

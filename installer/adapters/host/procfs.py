@@ -104,7 +104,14 @@ def filesystem(path: Path, table: Iterable[Mount]) -> Filesystem | None:
 
 
 def cgroups(table: Iterable[Mount]) -> tuple[str, tuple[str, ...]]:
-    """Return the cgroup mode (``v1``, ``v2``, ``hybrid`` or empty) and the controllers that are on."""
+    """Return the cgroup mode (``v1``, ``v2``, ``hybrid`` or empty) and the controllers that are on.
+
+    ``v2`` is what the kubelet takes for it: ``/sys/fs/cgroup`` itself is a cgroup2 mount. Strays do not count.
+    """
+    table = list(table)
+    main = mount_of(Path("/sys/fs/cgroup"), table)
+    if main is not None and main.kind == "cgroup2":
+        return "v2", tuple(sorted(text(Path(main.point) / "cgroup.controllers").split()))
     known = {line.split("\t")[0] for line in text(PROC / "cgroups").splitlines() if line.endswith("\t1")}
     old: set[str] = set()
     new: set[str] = set()
@@ -116,8 +123,8 @@ def cgroups(table: Iterable[Mount]) -> tuple[str, tuple[str, ...]]:
         elif mount.kind == "cgroup2":
             has_v2 = True
             new |= set(text(Path(mount.point) / "cgroup.controllers").split())
-    mode = "hybrid" if has_v1 and has_v2 else "v1" if has_v1 else "v2" if has_v2 else ""
-    return mode, tuple(sorted(old | new))
+    mode = "hybrid" if has_v1 and has_v2 else "v1" if has_v1 else ""
+    return mode, tuple(sorted(old | new)) if mode else ()
 
 
 def capabilities(status: str) -> frozenset[str]:

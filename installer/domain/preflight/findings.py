@@ -72,6 +72,7 @@ class Wanted:
         ours: the k3s found on the host was installed by us.
         disk_bytes: free bytes needed below ``data_dir``.
         features: extras such as ``wireguard``.
+        k3s_version: version to be installed, such as ``v1.36.4+k3s1``; empty when not known yet.
     """
 
     cluster_cidr: str = "10.42.0.0/16"
@@ -82,6 +83,7 @@ class Wanted:
     ours: bool = False
     disk_bytes: int = 5 * GIB
     features: frozenset[str] = frozenset()
+    k3s_version: str = ""
 
 
 def default_ports(*, api: int = 6443, tunnel: int = 8472, hubble: bool = True, envoy: bool = True) -> tuple[Port, ...]:

@@ -14,6 +14,7 @@ from installer.domain.preflight.findings import GIB, Finding, Level, Wanted
 ARCHITECTURES: Final = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 MIN_KERNEL: Final = (5, 10)
 MIN_RHEL_KERNEL: Final = (4, 18)
+CGROUP2_ONLY: Final = (1, 35)
 MIN_MEMORY: Final = 2 * GIB
 MIN_INODES: Final = 20_000
 MIN_INOTIFY_INSTANCES: Final = 512
@@ -51,15 +52,15 @@ def check_architecture(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
         )
 
 
-def kernel_version(release: str) -> tuple[int, int]:
-    """Return major and minor of a kernel release; (0, 0) when it is not one."""
+def leading_version(release: str) -> tuple[int, int]:
+    """Return major and minor that a version begins with; (0, 0) when it is not one."""
     found = re.match(r"(\d+)\.(\d+)", release)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def check_kernel(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
     """Cilium needs Linux 5.10, or Red Hat's 4.18 which carries the backports."""
-    version = kernel_version(facts.kernel)
+    version = leading_version(facts.kernel)
     red_hat = facts.os_id in _RHEL or "rhel" in facts.os_like
     if version < (MIN_RHEL_KERNEL if red_hat else MIN_KERNEL):
         yield Finding(
@@ -120,14 +121,16 @@ def check_cgroup(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
             "add `cgroup_memory=1 cgroup_enable=memory` to the kernel's command line "
             "(Raspberry Pi: /boot/firmware/cmdline.txt) and reboot",
         )
-    elif facts.cgroup in ("v1", "hybrid"):
+    elif facts.cgroup in ("v1", "hybrid") and not (0, 0) < leading_version(wanted.k3s_version[1:]) < CGROUP2_ONLY:
+        known = wanted.k3s_version != "" and not wanted.allow_unsupported
         yield Finding(
             "E-PRE-008",
-            Level.WARNING,
+            Level.ERROR if known else Level.WARNING,
             "cgroup",
-            "cgroup v1 is in use, which the kubelet of Kubernetes 1.35 and later refuses by default",
-            f"cgroup {facts.cgroup}",
-            "boot with systemd.unified_cgroup_hierarchy=1, or pin an older k3s",
+            "cgroup v1 is in use, with which the kubelet of Kubernetes 1.35 and later does not start by default",
+            f"cgroup {facts.cgroup}, k3s {wanted.k3s_version or 'not chosen yet'}",
+            "boot with systemd.unified_cgroup_hierarchy=1, or pin k3s 1.34, "
+            "or set k3s' kubelet-arg fail-cgroupv1=false and use --allow-unsupported",
         )
 
 

@@ -249,6 +249,15 @@ def test_bpf_file_system_and_shared_root() -> None:
 
 
 @pytest.mark.root
+def test_unified_cgroup_with_a_stray_v1_mount() -> None:
+    script = """
+    umount -R /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup
+    mkdir -p /etc/cni/stray; mount -t cgroup -o none,name=stray stray /etc/cni/stray
+    """
+    assert look(BARE + NETWORK + script)["facts"]["cgroup"] == "v2"
+
+
+@pytest.mark.root
 def test_without_iproute2(tmp_path: Path) -> None:
     told = look(BARE + NETWORK + f"PATH={tmp_path}")
     assert set(told["facts"]["unknown"]) == {"routes", "addresses", "links"}
