@@ -6,7 +6,6 @@ programs (quick). Which component a container is, is decided by its command alon
 
 import compileall
 import hashlib
-import os
 import platform
 import py_compile
 import shutil
@@ -14,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.testbed import cache, oci
+from tests.testbed import cache, debian, oci, shell
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = ("python3", "nftables", "iproute2", "containernetworking-plugins")
@@ -67,6 +66,7 @@ def python_layer() -> Path:
             _wheels(root / "opt/standin/lib")
             _trim(root)
             _finish(root, out)
+            cache.drop_older("python-layer", out)
     return out
 
 
@@ -120,36 +120,20 @@ def _digest(parts: list[str]) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def _run(*argv: str) -> str:
-    return subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-
-def _apt(*packages: str) -> None:
-    env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    base = ["apt-get", "-o", "DPkg::Lock::Timeout=600", "-qq"]
-    subprocess.run([*base, "update"], check=True, env=env, stdout=sys.stderr)
-    subprocess.run(
-        [*base, "install", "-y", "--no-install-recommends", *packages], check=True, env=env, stdout=sys.stderr
-    )
-
-
 def _mirror() -> str:
-    """The Debian mirror this machine already uses."""
-    for attempt in (0, 1):
-        for line in _run("apt-get", "indextargets", "--format", "$(REPO_URI)|$(CODENAME)|$(LABEL)").splitlines():
-            uri, codename, label = line.split("|")
-            if label == "Debian" and not codename.endswith(("-updates", "-security", "-backports")):
-                return uri
-        if not attempt:
-            _apt("debootstrap")
-    raise SystemExit("no Debian mirror among the apt sources of this machine")
+    """The Debian mirror this machine already uses; updates and security come from elsewhere."""
+    for line in debian._debian_sources():
+        uri, release, _ = line.split(" ", 2)
+        if "-" not in release:
+            return uri
+    raise shell.BuildError("no Debian mirror among the apt sources of this machine")
 
 
 def _debootstrap(root: Path) -> None:
-    if not shutil.which("debootstrap"):
-        _apt("debootstrap")
-    argv = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(root), _mirror()]
-    subprocess.run(argv, check=True, stdout=sys.stderr)
+    debian.apt_install(["debootstrap"])
+    shell.say(f"making a small Debian {SUITE} for the images of Cilium")
+    include = f"--include={','.join(PACKAGES)}"
+    shell.run(["debootstrap", "--variant=minbase", include, SUITE, str(root), _mirror()])
 
 
 def _wheels(target: Path) -> None:
@@ -159,7 +143,7 @@ def _wheels(target: Path) -> None:
         pip = ["uv", "pip", "install", "--quiet", "--python-platform", f"{arch}-unknown-linux-gnu"]
     else:
         if subprocess.run([sys.executable, "-m", "pip", "--version"], check=False, capture_output=True).returncode:
-            _apt("python3-pip")
+            debian.apt_install(["python3-pip"])
         pip = [
             shutil.which("pip3") or "pip3",
             "install",

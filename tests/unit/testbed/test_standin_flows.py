@@ -6,10 +6,11 @@ import struct
 from typing import Any
 
 import pytest
-from standin import filters, nflog, observer, wire
-from standin.flows import Maker, Ring
-from standin.l7proxy import Exchange, Proxy
-from standin.model import View, endpoint_of
+
+from tests.testbed.cilium.standin import filters, nflog, observer, wire
+from tests.testbed.cilium.standin.flows import Maker, Ring
+from tests.testbed.cilium.standin.l7proxy import Exchange, Proxy
+from tests.testbed.cilium.standin.model import View, endpoint_of
 
 
 def tcp_packet(source: str, destination: str, ports: tuple[int, int], flags: int) -> bytes:

@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
-from standin import nft, policy
-from standin.model import Endpoint, View, endpoint_of, selects
+
+from tests.testbed.cilium.standin import nft, policy
+from tests.testbed.cilium.standin.model import Endpoint, View, endpoint_of, selects
 
 Object = dict[str, Any]
 

@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from standin import log, nflog, nft, observer, policy, records, rpc, status, web
-from standin.config import Config
-from standin.flows import Maker, Ring
-from standin.kube import ApiError, Client, Reflector
-from standin.l7proxy import Proxy
-from standin.model import Object, View, endpoint_of
+from . import log, nflog, nft, observer, policy, records, rpc, status, web
+from .config import Config
+from .flows import Maker, Ring
+from .kube import ApiError, Client, Reflector
+from .l7proxy import Proxy
+from .model import Object, View, endpoint_of
 
 CRDS = (
     "ciliumnetworkpolicies",
@@ -73,6 +73,9 @@ class Agent:
         """Start everything; then reconcile for ever."""
         web.serve(("127.0.0.1", int(self.config.number("agent-health-port", 9879))), self._health)
         web.serve(RUN / "cilium.sock", lambda path: status.answer(self, path))
+        if self.config.get("hubble-metrics"):
+            port = int((self.config.get("hubble-metrics-server") or ":9965").rpartition(":")[2])
+            web.serve(("0.0.0.0", port), self._metrics)
         self._maybe_crash()
         for watch in self.watches.values():
             watch.start()
@@ -200,6 +203,10 @@ class Agent:
 
     def _health(self, _path: str) -> web.Answer:
         return (200, {"status": "ok"}) if self.ready else (503, {"status": "not ready"})
+
+    def _metrics(self, _path: str) -> web.Answer:
+        name = "hubble_flows_processed_total"
+        return 200, f"# HELP {name} Total number of flows processed\n# TYPE {name} counter\n{name} {self.ring.seen}\n"
 
     def _read_log(self) -> None:
         sock = nflog.open_group(nft.LOG_GROUP)

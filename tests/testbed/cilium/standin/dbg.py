@@ -8,7 +8,7 @@ import socket
 import sys
 from pathlib import Path
 
-from standin.model import Object
+from .model import Object
 
 SOCKET = "/var/run/cilium/cilium.sock"
 
@@ -82,7 +82,7 @@ def health_status(argv: list[str]) -> None:
 
 def build_config(_argv: list[str]) -> None:
     """`build-config`: fetch the ConfigMap into files; needs the API, as the real one does."""
-    from standin.kube import ApiError, Client
+    from .kube import ApiError, Client
 
     client = Client()
     path = f"/api/v1/namespaces/{os.environ.get('CILIUM_K8S_NAMESPACE', 'kube-system')}/configmaps/cilium-config"

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 
-from standin import log, web
+from . import log, web
 
 
 def main() -> None:

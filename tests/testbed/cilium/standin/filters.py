@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from standin import wire
+from . import wire
 
 
 class UnsupportedError(ValueError):
@@ -51,7 +51,7 @@ def _pod(side: str) -> Check:
             space, name = "default", value
         if not endpoint.namespace and not endpoint.pod_name:
             return False
-        return (not space or endpoint.namespace == space) and endpoint.pod_name.startswith(name)
+        return (not space or endpoint.namespace == space) and str(endpoint.pod_name).startswith(name)
 
     return check
 
@@ -118,7 +118,7 @@ def _protocol(flow: Any, value: str) -> bool:
     name = _l4(flow)[0].lower()
     value = value.lower()
     if value in ("http", "dns", "kafka"):
-        return flow.l7.WhichOneof("one") == value
+        return bool(flow.l7.WhichOneof("one") == value)
     return name == value or (value == "icmp" and name.startswith("icmp"))
 
 

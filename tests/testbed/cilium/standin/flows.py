@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from standin import wire
-from standin.l7proxy import Exchange
-from standin.model import HOST, KUBE_APISERVER, WORLD, Endpoint, View
-from standin.nflog import Packet
-from standin.wire import Direction, Kind, Verdict
+from . import wire
+from .l7proxy import Exchange
+from .model import HOST, KUBE_APISERVER, WORLD, Endpoint, View
+from .nflog import Packet
+from .wire import Direction, Kind, Verdict
 
 RING_SIZE = 4095
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from standin import log
+from . import log
 
 Object = dict[str, Any]
 SECRETS = Path("/var/run/secrets/kubernetes.io/serviceaccount")

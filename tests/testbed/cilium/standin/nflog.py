@@ -85,13 +85,13 @@ def decode(tag: str, payload: bytes) -> Packet | None:
         return Packet(tag, source, destination, protocol, icmp=(body[0], body[1]))
     if not protocol or len(body) < 4:
         return Packet(tag, source, destination, protocol)
-    ports = struct.unpack_from(">HH", body)
+    source_port, destination_port = struct.unpack_from(">HH", body)
     flags = (
         tuple(name for bit, name in enumerate(_FLAGS) if body[13] & 1 << bit)
         if protocol == "TCP" and len(body) >= 14
         else ()
     )
-    return Packet(tag, source, destination, protocol, *ports, flags)
+    return Packet(tag, source, destination, protocol, source_port, destination_port, flags)
 
 
 def _configure(sock: socket.socket, group: int, attribute: bytes) -> None:

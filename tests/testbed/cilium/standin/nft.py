@@ -4,8 +4,8 @@ import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from standin.model import Object, View
-from standin.policy import Enforced, Peers, Port, Rule
+from .model import Object, View
+from .policy import Enforced, Peers, Port, Rule
 
 TABLE = "cilium_testbed"
 LOG_GROUP, PROXY_PORT, PROXY_MARK, ROUTE_TABLE = 77, 10099, 0x200, 2005
@@ -93,7 +93,10 @@ def _log(tag: str) -> str:
 
 
 def _service_chains(services: Services) -> list[str]:
-    chains, cluster, node, empty = [], [], [], []
+    chains: list[str] = []
+    cluster: list[str] = []
+    node: list[str] = []
+    empty: list[str] = []
     for index, ((address, protocol, port), backends) in enumerate(sorted(services.backends.items())):
         if backends:
             chains.append(_chain(f"svc_{index}", [_dnat(protocol, backends)]))

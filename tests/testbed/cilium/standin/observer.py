@@ -8,8 +8,8 @@ from typing import Any
 import grpc  # type: ignore[import-untyped,unused-ignore]
 from google.protobuf import field_mask_pb2  # type: ignore[import-untyped,unused-ignore]
 
-from standin import filters, rpc, wire
-from standin.flows import Ring
+from . import filters, rpc, wire
+from .flows import Ring
 
 
 class Observer:

@@ -7,10 +7,10 @@ import sys
 import threading
 from pathlib import Path
 
-from standin import log, web
-from standin.config import Config
-from standin.kube import ApiError, Client, Reflector
-from standin.model import Object
+from . import log, web
+from .config import Config
+from .kube import ApiError, Client, Reflector
+from .model import Object
 
 CRD_DIR = Path("/opt/standin/crds")
 CRD_API = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from standin.model import NS_LABEL, Endpoint, Object, View, mentions, selects
+from .model import NS_LABEL, Endpoint, Object, View, mentions, selects
 
 HttpRule = dict[str, str]
 

@@ -4,9 +4,9 @@ import ipaddress
 import json
 import threading
 
-from standin import log
-from standin.kube import ApiError, Client
-from standin.model import Endpoint, Object, View
+from . import log
+from .kube import ApiError, Client
+from .model import Endpoint, Object, View
 
 API = "/apis/cilium.io/v2"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc  # type: ignore[import-untyped,unused-ignore]
 
-from standin import dns, filters, log, observer, rpc, web, wire
+from . import dns, filters, log, observer, rpc, web, wire
 
 TLS_DIR, SERVER_TLS_DIR = Path("/var/lib/hubble-relay/tls"), Path("/var/lib/hubble-relay/tls-server")
 _END = object()
@@ -143,7 +143,7 @@ class Relay:
         incoming: queue.Queue[Any] = queue.Queue(1000)
         names = sorted(peers) if request.follow else up
         streams = [_Stream(self, name, request, incoming) for name in names]
-        context.add_callback(lambda: [stream.cancel() for stream in streams])
+        context.add_callback(lambda: _cancel(streams))
         for stream in streams:
             stream.start()
         yield from _live(incoming, len(streams)) if request.follow else _sorted(incoming, len(streams))
@@ -277,6 +277,11 @@ class _Stream(threading.Thread):
         except (grpc.RpcError, ValueError) as err:
             if not self._over:
                 self.out.put(_node_status(wire.NODE_ERROR, [self.node], _words(err)))
+
+
+def _cancel(streams: list[_Stream]) -> None:
+    for stream in streams:
+        stream.cancel()
 
 
 def _live(incoming: "queue.Queue[Any]", streams: int) -> Iterator[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc  # type: ignore[import-untyped,unused-ignore]
 
-from standin import wire
+from . import wire
 
 SERVING, NOT_SERVING = 1, 2
 HEALTH_SERVICES = ("", "hubble.server.Observer", "observer.Observer")
@@ -52,7 +52,7 @@ def _health(healthy: Callable[[], bool]) -> Any:
                 last = now
             pause.wait(0.5)
 
-    methods = {
+    methods: dict[str, Any] = {
         "Check": grpc.unary_unary_rpc_method_handler(check),
         "Watch": grpc.unary_stream_rpc_method_handler(watch),
     }

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from standin import log
-from standin.model import Endpoint, Object
+from . import log
+from .model import Endpoint, Object
 
 if TYPE_CHECKING:
-    from standin.agent import Agent
-    from standin.web import Answer
+    from .agent import Agent
+    from .web import Answer
 
 OPTIONS = {
     "ConntrackAccounting": "Disabled",

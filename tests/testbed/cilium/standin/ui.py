@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 
-from standin import log, web
+from . import log, web
 
 PAGE = "<!doctype html><title>Hubble UI</title><div id=app>Hubble UI (testbed stand-in)</div>"
 
