@@ -16,6 +16,8 @@ from installer.adapters.store.assets import asset
 if TYPE_CHECKING:
     from installer.ports.cluster import Kube
     from installer.ports.hubble import Hubble, Hubbles
+    from installer.domain.status import Status
+    from installer.services.readiness import OnChange
     from installer.services.verify import OnCheck, Proof
 
 
@@ -57,6 +59,29 @@ class ClusterServices:
 
     kube: Kube
     hubbles: Hubbles
+
+    async def status(self, namespace: str) -> Status:
+        """Return the status of this cluster."""
+        from installer.services.status import collect
+
+        return await collect(self.kube, namespace=namespace, hubbles=self.hubbles)
+
+    async def wait_ready(self, namespace: str, timeout: float, on_change: OnChange) -> None:
+        """Wait until everything that is there is ready.
+
+        Raises:
+            BeeyardError: what waiting does not solve.
+            DeadlineError: ``E-READY-001``.
+        """
+        from installer.domain.readiness_rules import expected_from
+        from installer.services.cluster_facts import list_facts
+        from installer.services.readiness import wait_ready
+        from installer.services.relay import relay_probe
+
+        expected = expected_from(await list_facts(self.kube, [namespace, "kube-system"]), namespace)
+        relay = any(item.name == "hubble-relay" and item.enabled for item in expected.workloads)
+        probes = [relay_probe(self.kube, self.hubbles, namespace)] if relay else []
+        await wait_ready(self.kube, expected, timeout=timeout, on_change=on_change, probes=probes)
 
     def proof(self, namespace: str, *, image: str, on_check: OnCheck) -> Proof:
         """Return a network proof on this cluster."""
