@@ -12,8 +12,9 @@ class Change:
     """One change to the host or the cluster.
 
     Attributes:
-        kind: ``file``, ``service``, ``download``, ``helm``, ``kubernetes`` or ``proof`` (a check that changes nothing lasting).
-        action: ``create``, ``update``, ``delete``, ``start``, ``restart``, ``enable``, ``install``, ``upgrade``, ``fetch``, ``run``.
+        kind: ``file``, ``service``, ``download``, ``helm``, or ``proof`` (a check that changes nothing lasting).
+        action: ``create``, ``update``, ``delete``, ``start``, ``restart``, ``enable``, ``install``, ``upgrade``,
+            ``fetch`` or ``run``.
         target: path, service, URL or release.
         detail: one line for people.
         diff: unified diff of a file, secrets masked; empty where there is none.

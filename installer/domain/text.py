@@ -9,7 +9,7 @@ _BIDI = {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 
 
 
 def printable(text: str) -> str:
-    """Return the text with control codes and bidirectional marks replaced by a visible ``\\xNN`` form."""
+    r"""Return the text with control codes and bidirectional marks replaced by a visible ``\xNN`` form."""
     return "".join(char if _is_plain(char) else _visible(char) for char in text)
 
 

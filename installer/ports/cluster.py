@@ -48,8 +48,8 @@ class WatchEvent:
     """A change seen by a watch.
 
     Attributes:
-        kind: ``SYNCED`` (first list complete; ``objects`` holds it, also after every re-list), ``ADDED``, ``MODIFIED``, ``DELETED``,
-            ``LOST`` (connection lost; a re-list follows by itself, ``message`` tells why).
+        kind: ``SYNCED`` (first list complete; ``objects`` holds it, also after every re-list), ``ADDED``, ``MODIFIED``,
+            ``DELETED``, ``LOST`` (connection lost; a re-list follows by itself, ``message`` tells why).
         resource: which watch it is from.
         object: the object of ADDED, MODIFIED, DELETED.
         objects: the list of SYNCED.
@@ -75,9 +75,10 @@ class ExecResult:
 
 
 class Kube(Protocol):
-    """One connection to one cluster. Every call raises ``ConnectError`` (``E-KUBE-001``) when the API is out of reach,
+    """One connection to one cluster.
 
-    ``BeeyardError`` ``E-KUBE-003`` when RBAC forbids it (verb and resource named), ``E-KUBE-004`` not found where that is an error.
+    Every call raises ``ConnectError`` (``E-KUBE-001``) when the API is out of reach, ``BeeyardError`` ``E-KUBE-003``
+    when RBAC forbids it (verb and resource named), ``E-KUBE-004`` not found where that is an error.
     """
 
     @property
@@ -111,7 +112,7 @@ class Kube(Protocol):
     def watch(
         self, resources: Sequence[tuple[Resource, str | None]], *, reconnect: bool = True
     ) -> AsyncIterator[WatchEvent]:
-        """Watch several (resource, namespace or None) at once, list first; re-lists after a loss or a 410 until closed."""
+        """Watch several (resource, namespace or None) at once; list first, and again after a loss or a 410."""
         ...
 
     async def apply(self, obj: Object, *, dry_run: bool = False) -> Object:

@@ -16,7 +16,8 @@ class Release:
         name: release name.
         namespace: namespace.
         revision: current revision.
-        status: helm's word: ``deployed``, ``failed``, ``pending-install``, ``pending-upgrade``, ``pending-rollback``, ``uninstalling`` …
+        status: helm's word: ``deployed``, ``failed``, ``pending-install``, ``pending-upgrade``, ``pending-rollback``,
+            ``uninstalling`` …
         chart: chart name.
         version: chart version.
         values: the user-supplied values.

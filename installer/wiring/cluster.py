@@ -14,9 +14,9 @@ import yaml
 from installer.adapters.store.assets import asset
 
 if TYPE_CHECKING:
+    from installer.domain.status import Status
     from installer.ports.cluster import Kube
     from installer.ports.hubble import Hubble, Hubbles
-    from installer.domain.status import Status
     from installer.services.readiness import OnChange
     from installer.services.verify import OnCheck, Proof
 

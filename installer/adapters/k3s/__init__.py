@@ -1,0 +1,1 @@
+"""Releases of k3s: the channel server and the release files."""

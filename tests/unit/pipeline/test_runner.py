@@ -27,7 +27,7 @@ class Recorder:
     records: list[tuple[str, str]] = field(default_factory=list)
     ended: bool | None = None
 
-    def append(self, kind: str, **data: Any) -> None:
+    def append(self, kind: str, /, **data: Any) -> None:
         self.records.append((kind, data.get("step", "")))
 
     def end(self, *, ok: bool, **data: Any) -> None:
