@@ -245,8 +245,11 @@ class Releases(_Model):
                 code="E-CILIUM-002",
             )
         minor = f"{int(match[1])}.{int(match[2])}"
-        nearest = min(self.supported, key=lambda known: abs(_numbers(known)[1] - _numbers(minor)[1]))
-        return _release(self.minors[nearest], minor, version.removeprefix("v"))
+        return _release(self.minors[self.nearest(minor)], minor, version.removeprefix("v"))
+
+    def nearest(self, minor: str) -> str:
+        """Return the supported minor that is nearest to a minor, itself where it is supported."""
+        return min(self.supported, key=lambda known: abs(_numbers(known)[1] - _numbers(minor)[1]))
 
     def _newest(self) -> str:
         return self.minors[self.supported[-1]].default

@@ -58,7 +58,7 @@ def load_layers(assets: Assets) -> dict[str, Mapping[str, Any]]:
 
 def known_keys(assets: Assets, table: Releases, minor: str, chart: Mapping[str, Any] | None = None) -> KeyNode:
     """Return the keys that a minor's chart knows; with the chart's own values, those too."""
-    recorded = minor if minor in table.minors else table.supported[-1]
+    recorded = table.nearest(minor)
     keys = parse_keys(assets(f"charts/cilium/keys/{recorded}.txt").read_text())
     return union(keys, keys_of(chart)) if chart is not None else keys
 
