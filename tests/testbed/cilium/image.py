@@ -66,7 +66,7 @@ def python_layer() -> Path:
             _wheels(root / "opt/standin/lib")
             _trim(root)
             _finish(root, out)
-            cache.drop_older("python-layer", out)
+        cache.drop_older("python-layer", out)
     return out
 
 
@@ -91,7 +91,7 @@ def program_layer() -> Path:
     with cache.locked("cilium-layer"):
         if not out.exists():
             _program_layer(sources, out)
-            cache.drop_older("cilium-layer", out)
+        cache.drop_older("cilium-layer", out)
     return out
 
 
