@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +13,8 @@ from installer.adapters.kube.access import K3S_KUBECONFIG, Access, find_access, 
 from installer.adapters.kube.client import KubeClient
 from installer.adapters.kube.transport import Transport
 from installer.domain.errors import BeeyardError, ConnectError
+
+_LIBRARY = "kubernetes.aio.config"
 
 
 class Kubeconfigs:
@@ -25,6 +29,10 @@ class Kubeconfigs:
         self.env = os.environ if env is None else env
         self.k3s = k3s
 
+    async def preload(self) -> None:
+        """Import the client library now, beside other work; ``open`` does it otherwise."""
+        await asyncio.to_thread(importlib.import_module, _LIBRARY)
+
     async def open(self, kubeconfig: str | None = None, context: str | None = None) -> KubeClient:
         """Open a connection and see that the API answers.
 
@@ -33,6 +41,7 @@ class Kubeconfigs:
                 not accepted.
         """
         access = find_access(kubeconfig, context, self.env, self.k3s)
+        await self.preload()
         client = KubeClient(await _transport(access), access.context)
         try:
             await _greet(client)

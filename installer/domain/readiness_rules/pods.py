@@ -60,6 +60,14 @@ def is_ready(pod: Object) -> bool:
     return condition(pod, "Ready").get("status") == "True"
 
 
+def is_backing_off(pod: Object) -> bool:
+    """Whether the kubelet makes a pod wait after failures, up to five minutes, even if the cause is gone by now."""
+    status = pod.get("status", {})
+    states = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    reasons = {(_now(state, "waiting") or {}).get("reason") for state in states if not state.get("ready")}
+    return bool(reasons & {*_PULL_REASONS, "CrashLoopBackOff"})
+
+
 def progress(pod: Object) -> str:
     """Say in a few words where a pod stands, such as ``init 2/6: mount-cgroup`` or ``waits for a node``."""
     status = pod.get("status", {})

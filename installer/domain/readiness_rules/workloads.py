@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from installer.domain.readiness import Component, Problem, State
 from installer.domain.readiness_rules.evidence import clean, latest_event
@@ -18,6 +18,7 @@ from installer.domain.readiness_rules.facts import (
     namespace_of,
 )
 from installer.domain.readiness_rules.pods import is_ready, is_relevant, is_terminating, judge_pod, progress
+from installer.domain.readiness_rules.template import is_current
 
 CREATE_GRACE = 15.0
 NOWHERE_GRACE = 15.0
@@ -150,8 +151,11 @@ def _findings(facts: Facts, workload: Workload, item: Object, counts: Counts, *,
     replaces = any(map(is_terminating, pods))
     relevant = [pod for pod in pods if is_relevant(pod)]
     for pod in relevant:
-        if not is_ready(pod):
-            yield from judge_pod(pod, facts.events, core=workload.core, settled=settled, replaces=replaces)
+        if is_ready(pod):
+            continue
+        final = counts.observed and is_current(pod, item)
+        for finding in judge_pod(pod, facts.events, core=workload.core, settled=settled, replaces=replaces):
+            yield finding if final else replace(finding, grace=None)
     if len(relevant) < counts.desired:
         yield from _not_created(facts, workload, item)
     stalled = condition(item, "Progressing")

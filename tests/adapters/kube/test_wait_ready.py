@@ -14,6 +14,7 @@ from installer.domain.errors import BeeyardError, DeadlineError
 from installer.domain.readiness import Component, Snapshot, State
 from installer.domain.readiness_rules import expected_cilium, expected_from
 from installer.ports.cluster import CILIUM_NODES, DAEMON_SETS, NODES, PODS
+from installer.services.backoff import restart_backing_off
 from installer.services.readiness import look, wait_ready
 from tests.support.apiserver import ApiServer
 from tests.support.bare_cluster import BareCluster
@@ -242,3 +243,13 @@ async def test_a_single_look(kube: KubeClient, cluster: BareCluster) -> None:
     assert [node["metadata"]["name"] for node in facts.nodes] == ["vm"]
     assert state_of(judgement.snapshot, "cilium") is State.PROGRESSING
     await kube.delete(NODES, "vm")
+
+
+async def test_pods_that_back_off_are_made_anew(kube: KubeClient, cluster: BareCluster) -> None:
+    await cluster.put_all(starting())
+    assert await restart_backing_off(kube, EXPECTED) == []
+    await agent_status(cluster, container(state={"waiting": {"reason": "ImagePullBackOff"}}))
+    assert await restart_backing_off(kube, EXPECTED) == [f"{NS}/{AGENT}"]
+    left = await kube.get(PODS, AGENT, namespace=NS)  # without a kubelet it stays until its grace is confirmed
+    assert left is None or left["metadata"]["deletionTimestamp"]
+    assert await restart_backing_off(kube, EXPECTED) == []

@@ -10,6 +10,8 @@ import pytest
 
 from installer.domain.readiness import Problem, Snapshot, State
 from installer.domain.readiness_rules import Expected, Facts, LogSource, expected_cilium, expected_from, judge
+from installer.domain.readiness_rules.template import is_current
+from installer.domain.readiness_rules.workloads import pods_of
 from tests.support.recordings import changed, healthy
 
 EXPECTED = expected_cilium(envoy=False, ui=False, coredns=False)
@@ -479,3 +481,27 @@ def test_fatal_problems_come_first_and_all_is_json() -> None:
     snapshot = judge(facts, EXPECTED).snapshot
     assert [problem.code for problem in snapshot.problems] == ["E-POD-003", "E-NODE-003"]
     assert snapshot.to_dict()["ready"] is False
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda item: item["spec"]["template"]["spec"]["containers"][0].update(image="quay.io/cilium/cilium:v2"),
+        lambda item: item["spec"]["template"]["spec"]["containers"][0].update(args=["--other"]),
+        lambda item: item["spec"]["template"]["spec"].update(nodeSelector={"only": "here"}),
+        lambda item: item["spec"]["template"]["metadata"].setdefault("annotations", {}).update(checksum="new"),
+        lambda item: item["metadata"].update(generation=3),
+    ],
+)
+def test_faults_of_an_older_template_are_told_and_not_fatal(change: Change) -> None:
+    broken = agent_broken(waiting("InvalidImageName"))
+    assert only_problem(broken).fatal
+    problem = only_problem(changed(broken, "daemonsets", "cilium", change), now=1000.0)
+    assert (problem.code, problem.fatal) == ("E-POD-003", False)
+
+
+@pytest.mark.parametrize("name", ["cilium", "cilium-operator", "hubble-relay"])
+def test_recorded_pods_are_of_their_present_template(name: str) -> None:
+    facts = healthy()
+    item = next(one for one in (*facts.daemonsets, *facts.deployments) if one["metadata"]["name"] == name)
+    assert [is_current(pod, item) for pod in pods_of(facts, item)] == [True]
