@@ -104,7 +104,9 @@ class Job:
 
     def _keep_spec(self) -> None:
         """Keep the specification that the cluster has now, for the commands that change a part of it."""
-        document = ClusterDocument.model_validate({"spec": self.run.spec}).model_dump(by_alias=True, exclude_defaults=True)
+        document = ClusterDocument.model_validate({"spec": self.run.spec}).model_dump(
+            by_alias=True, exclude_defaults=True
+        )
         text = yaml.safe_dump({"apiVersion": "beeyard/v1alpha1", "kind": "Cluster", **document}, sort_keys=False)
         self.run.tools.files.write(self.run.options.state_dir / "cluster.yaml", text.encode(), mode=0o600, backup=False)
 
