@@ -152,7 +152,7 @@ class LineRenderer:
             if self._states.get(component.name) != text and component.state is not State.DISABLED:
                 self._states[component.name] = text
                 self._line(f"[ready] {component.name} {text}")
-            for problem in component.problems:
+            for problem in (item for item in component.problems if item.fatal):
                 key = f"{problem.code} {problem.subject} {problem.what}"
                 if key not in self._states:
                     self._states[key] = key

@@ -13,6 +13,7 @@ from installer.pipeline.run import Run
 from installer.pipeline.steps.cilium import NAMESPACE
 from installer.ports.cluster import Kube
 from installer.ports.hubble import Hubbles
+from installer.services.backoff import restart_backing_off
 from installer.services.readiness import Probe, wait_ready
 from installer.services.relay import relay_probe
 from installer.services.verify import OnCheck, Proof
@@ -43,6 +44,8 @@ async def wait(run: Run, hubbles: Hubbles, timeout: float) -> str:
         run.emit(ReadinessChanged(run.tools.now(), snapshot))
 
     kube = await run.kube()
+    for pod in await restart_backing_off(kube, expected(run)):
+        run.log(f"{pod} waited out a back-off of an earlier failure; it is made anew")
     relay = run.spec.hubble.enabled and run.spec.hubble.relay
     probes: list[Probe] = [relay_probe(kube, hubbles, NAMESPACE)] if relay else []
     snapshot = await wait_ready(kube, expected(run), timeout=timeout, on_change=told, probes=probes)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from installer.adapters.kube.client import KubeClient
+from installer.adapters.kube.discovery import Discovery
 from installer.adapters.kube.errors import Target
 from installer.adapters.kube.paths import resource_path
 from installer.adapters.kube.transport import Request
+from installer.domain.errors import BeeyardError
 from installer.domain.readiness_rules import Facts
 from installer.ports.cluster import (
     CILIUM_NODES,
@@ -81,11 +85,21 @@ class BareCluster:
         metadata = {"name": f"{resource.plural}.{group}"}
         kind_of = {"apiVersion": CRDS.api, "kind": "CustomResourceDefinition"}
         await self.kube.apply({**kind_of, "metadata": metadata, "spec": spec})
-        async for _ in self._served(resource):
-            return
+        async for _ in self._established(resource):
+            break
+        await self._discovered(resource, kind)
 
-    async def _served(self, resource: Resource) -> Any:
-        """Yield once objects of a new type can be made."""
+    async def _discovered(self, resource: Resource, kind: str) -> None:
+        """Wait until the server tells the new kind: it does a moment after the CRD is established."""
+        async with asyncio.timeout(30):
+            while True:
+                with suppress(BeeyardError):
+                    await Discovery(self.kube._transport).resource(resource.api, kind)
+                    return
+                await asyncio.sleep(0.05)
+
+    async def _established(self, resource: Resource) -> Any:
+        """Yield once a new type's CRD is established."""
         stream = self.kube.watch([(CRDS, None)])
         async for event in stream:
             found: Sequence[Object] = event.objects or ([event.object] if event.object else [])

@@ -36,7 +36,7 @@ class _Wanted:
     path: Path
     data: bytes
     mode: int
-    restarts: bool = True
+    backup: bool = True
 
 
 @dataclass(slots=True)
@@ -68,7 +68,11 @@ class K3sStep:
         if run.spec.k3s.registries is not None:
             text = yaml.safe_dump(run.spec.k3s.registries, sort_keys=False)
             self._files.append(_Wanted(REGISTRIES, text.encode(), 0o600))
-        self._files += [_Wanted(item.path, item.data, item.mode) for item in run.tools.services.definition(_unit(run))]
+        self._files += [
+            # No backup: a copy of a service definition beside it would be a second service to OpenRC.
+            _Wanted(item.path, item.data, item.mode, backup=False)
+            for item in run.tools.services.definition(_unit(run))
+        ]
         if run.bundle:
             self._files += [
                 _Wanted(item.dest, item.path.read_bytes(), item.mode) for item in run.bundle.files if item.path.exists()
@@ -177,11 +181,11 @@ class K3sStep:
         return result
 
     def _must_restart(self) -> bool:
-        return self._binary_changes or any(item.restarts for item in self._changed())
+        return self._binary_changes or bool(self._changed())
 
     def _write(self, run: Run, item: _Wanted) -> None:
         before = self._before[item.path]
-        run.tools.files.write(item.path, item.data, mode=item.mode)
+        run.tools.files.write(item.path, item.data, mode=item.mode, backup=item.backup)
         self._undo.append(lambda: _put_back(run, item.path, before))
         run.installed.files[str(item.path)] = hashlib.sha256(item.data).hexdigest()
 

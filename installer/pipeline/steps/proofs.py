@@ -133,8 +133,16 @@ def wanted(run: Run) -> Wanted:
         data_dir=k3s.data_dir,
         allow_unsupported=run.options.allow_unsupported,
         ours=bool(run.installed.service),
+        k3s_version=_known_version(run),
         features=frozenset({"wireguard"} if cilium.encryption == "wireguard" else ()),
     )
+
+
+def _known_version(run: Run) -> str:
+    """Return the k3s release to be, as far as it is known before anything is fetched."""
+    if run.spec.downloads.bundle and run.bundle_path.exists():
+        return run.tools.sources.read_bundle(run.bundle_path).k3s_version
+    return run.spec.k3s.version or run.installed.k3s_version
 
 
 def refusal(errors: list[Finding]) -> RefusedError:

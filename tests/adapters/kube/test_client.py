@@ -9,6 +9,7 @@ from installer.adapters.kube.opener import Kubeconfigs
 from installer.domain.errors import BeeyardError, ConnectError
 from installer.ports.cluster import CILIUM_NODES, CONFIG_MAPS, NAMESPACES, NODES, PODS, Resource
 from tests.support.apiserver import ApiServer
+from tests.support.bare_cluster import BareCluster
 
 CLUSTER_ROLES = Resource("rbac.authorization.k8s.io/v1", "clusterroles", namespaced=False)
 
@@ -146,40 +147,12 @@ async def test_a_role_that_allows_is_enough(kube: KubeClient, api: ApiServer, op
     await viewer.close()
 
 
-async def test_a_crd_and_its_objects(kube: KubeClient) -> None:
-    crd = {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "widgets.example.org"},
-        "spec": {
-            "group": "example.org",
-            "scope": "Namespaced",
-            "names": {"plural": "widgets", "singular": "widget", "kind": "Widget"},
-            "versions": [
-                {
-                    "name": "v1",
-                    "served": True,
-                    "storage": True,
-                    "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
-                }
-            ],
-        },
-    }
+async def test_custom_resources_are_objects_like_others(kube: KubeClient) -> None:
     widgets = Resource("example.org/v1", "widgets")
-    await kube.apply(crd)
-    async for event in kube.watch([(widgets, None)]):  # the watch knows when it is served
-        if event.kind == "SYNCED" and await kube.get(CRDS, "widgets.example.org"):
-            break
-    widget = {"apiVersion": "example.org/v1", "kind": "Widget", "metadata": {"name": "w", "namespace": "default"}}
-    await _applied(kube, {**widget, "spec": {"n": 1}})
+    await BareCluster(kube).define(widgets, "Widget")
+    metadata = {"name": "w", "namespace": "default"}
+    await kube.apply({"apiVersion": "example.org/v1", "kind": "Widget", "metadata": metadata, "spec": {"n": 1}})
     assert [item["spec"] for item in await kube.list(widgets)] == [{"n": 1}]
-
-
-async def _applied(kube: KubeClient, obj: dict[str, object]) -> None:
-    await kube.apply(obj)
-
-
-CRDS = Resource("apiextensions.k8s.io/v1", "customresourcedefinitions", namespaced=False)
 
 
 async def test_wrong_token_is_not_accepted(api: ApiServer, opener: Kubeconfigs) -> None:

@@ -136,11 +136,11 @@ async def test_what_may_not_be_read_is_told(
         await kube.delete(Resource(f"{RBAC}/v1", "clusterrolebindings", namespaced=False), "looker")
     assert status.snapshot.ready
     assert status.helm is None
-    assert [text.split(":")[0] for text in status.unread] == [
+    assert {text.split(":")[0] for text in status.unread} == {
         "ConfigMap cilium-config",
         "CiliumEndpoints",
         "Helm release",
-    ]
+    }
     assert "not allowed to create pods/exec" in status.agents[0].error
 
 

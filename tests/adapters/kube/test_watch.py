@@ -15,6 +15,7 @@ from installer.adapters.kube.watch import WatchStream, follow_once
 from installer.domain.errors import BeeyardError, ConnectError
 from installer.ports.cluster import CONFIG_MAPS, CRDS, NAMESPACES, NODES, PODS, Resource, WatchEvent
 from tests.support.apiserver import ApiServer
+from tests.support.bare_cluster import BareCluster
 
 GADGETS = Resource("example.org/v1", "gadgets", namespaced=False)
 
@@ -156,23 +157,11 @@ async def test_lists_again_when_the_version_is_gone(kube: KubeClient, monkeypatc
         await until(events, is_change("ADDED", "gone-and-back"))
 
 
-def crd() -> dict[str, object]:
-    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-    version = {"name": "v1", "served": True, "storage": True, "schema": schema}
-    names = {"plural": "gadgets", "singular": "gadget", "kind": "Gadget"}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "gadgets.example.org"},
-        "spec": {"group": "example.org", "scope": "Cluster", "names": names, "versions": [version]},
-    }
-
-
 async def test_a_resource_type_may_come_and_go(kube: KubeClient) -> None:
     async with aclosing(kube.watch([(GADGETS, None)])) as events:
         (first,) = await until(events, is_kind("SYNCED"))
         assert first.objects == ()
-        await kube.apply(crd())
+        await BareCluster(kube).define(GADGETS, "Gadget")
         await until(events, is_kind("SYNCED"))
         await kube.apply({"apiVersion": "example.org/v1", "kind": "Gadget", "metadata": {"name": "one"}})
         await until(events, is_change("ADDED", "one"))
