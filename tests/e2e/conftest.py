@@ -8,29 +8,29 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cluster import install, testbed
+from tests.support.cluster import install, run_testbed
 
 
 @pytest.fixture(scope="session")
 def bundle() -> Path:
     """A bundle to install from: the one given, or the testbed's."""
-    return Path(os.environ.get("BEEYARD_TEST_BUNDLE") or testbed("bundle"))
+    return Path(os.environ.get("BEEYARD_TEST_BUNDLE") or run_testbed("bundle"))
 
 
 @pytest.fixture
 def bare_host() -> Iterator[None]:
     """A host without a cluster, before and after."""
-    testbed("down")
+    run_testbed("down")
     yield
-    testbed("down")
+    run_testbed("down")
 
 
 @pytest.fixture(scope="module")
 def cluster(bundle: Path) -> Iterator[Path]:
     """A cluster that beeyard installed, for all tests of a module; its kubeconfig."""
-    testbed("down")
+    run_testbed("down")
     done = install(bundle, "--kubeconfig", "/root/.kube/beeyard-test")
     assert done.rc == 0, done.err
     yield Path("/etc/rancher/k3s/k3s.yaml")
-    testbed("down")
+    run_testbed("down")
     Path("/root/.kube/beeyard-test").unlink(missing_ok=True)

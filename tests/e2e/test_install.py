@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.cluster import KUBECONFIG, STATE, beeyard, install, kubectl, objects, testbed, tree_state
+from tests.support.cluster import KUBECONFIG, STATE, beeyard, install, kubectl, objects, run_testbed, tree_state
 
 pytestmark = [pytest.mark.testbed, pytest.mark.root, pytest.mark.timeout(600)]
 
@@ -148,7 +148,7 @@ def test_no_secret_in_logs_journal_and_events(cluster: Path) -> None:
 
 
 def test_readme_command_from_a_bare_host(bare_host: None) -> None:
-    testbed("up", "-o", "json")
+    run_testbed("up", "-o", "json")
     assert json.loads(kubectl("get", "nodes", "-o", "json"))["items"]
 
 

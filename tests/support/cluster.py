@@ -48,7 +48,7 @@ def beeyard(*arguments: str, env: Mapping[str, str] | None = None, timeout: floa
     return Finished(done.returncode, done.stdout, done.stderr)
 
 
-def testbed(*arguments: str) -> str:
+def run_testbed(*arguments: str) -> str:
     """Run scripts/testbed and return the last line it prints; its talk goes to our stderr."""
     done = subprocess.run(
         [ROOT / "scripts/testbed", *arguments], stdout=subprocess.PIPE, text=True, timeout=1800, check=True
