@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from installer.ports.web import Download
 
@@ -108,6 +108,10 @@ class Sources(Protocol):
         Raises:
             BeeyardError: ``E-CHART-0xx`` it is not a Cilium chart.
         """
+        ...
+
+    async def chart_values(self, archive: Path) -> dict[str, Any]:
+        """Return the default values of a chart archive."""
         ...
 
     def unpack_helm(self, archive: Path, dest: Path) -> Path:

@@ -9,6 +9,7 @@ import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from installer.adapters.helm.charts import find_chart, read_chart
 from installer.adapters.k3s.releases import K3sReleases
@@ -71,7 +72,7 @@ class ReleaseSources:
 
     async def chart_version(self, archive: Path) -> str:
         """Return the version of a Cilium chart archive."""
-        metadata = read_chart(archive).metadata
+        metadata = (await asyncio.to_thread(read_chart, archive)).metadata
         if metadata.get("name") != "cilium":
             raise BeeyardError(
                 f"{archive} is not the Cilium chart",
@@ -80,6 +81,10 @@ class ReleaseSources:
                 code="E-CHART-002",
             )
         return str(metadata["version"])
+
+    async def chart_values(self, archive: Path) -> dict[str, Any]:
+        """Return the default values of a chart archive."""
+        return (await asyncio.to_thread(read_chart, archive)).values
 
     def unpack_helm(self, archive: Path, dest: Path) -> Path:
         """Take the helm binary out of its archive."""

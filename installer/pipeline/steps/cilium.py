@@ -67,10 +67,8 @@ class _ReleaseStep:
         return Existing(ipam=data.get("ipam"), pools=pools, nodes=len(nodes))
 
     async def _lint(self, run: Run, wanted: CiliumInputs, composed: Any) -> None:
-        chart = None
-        if run.group is not None and run.artifacts.has("chart"):
-            archive = await run.artifacts.get("chart")
-            chart = await (await run.helm()).chart_values(archive)
+        archive = await _chart_at_hand(run)
+        chart = await run.tools.sources.chart_values(archive) if archive else None
         known = chart_values.known_keys(run.tools.assets, run.table, wanted.minor, chart)
         user = chart_values.user_values(run.spec)
         for finding in chart_values.examine(composed, wanted, user, known, run.table):
@@ -256,6 +254,15 @@ def first_go(full: dict[str, Any], release: Release | None) -> dict[str, Any]:
         if (hubble.get(part) or {}).get("enabled"):
             hubble[part] = copy.deepcopy(current.get(part)) or {"enabled": False}
     return values
+
+
+async def _chart_at_hand(run: Run) -> Path | None:
+    """Return the chart where it is on this host already; while planning a download it is not."""
+    if run.bundle is not None and run.bundle.chart.is_file():
+        return run.bundle.chart
+    if run.artifacts.has("chart"):
+        return await run.artifacts.get("chart")
+    return None
 
 
 def _digests(run: Run) -> bool:
