@@ -85,13 +85,20 @@ class TestRefusedBeforeAnyChange:
         assert str(tmp_path) in done.stderr
 
     def test_a_foreign_k3s(self, bundle: Path) -> None:
-        k3s = Path("/usr/local/bin/k3s")
-        k3s.symlink_to(bundle / "k3s")
-        try:
+        """Somebody's own k3s, with its flannel, started by hand."""
+        with subprocess.Popen(
+            [bundle / "k3s", "server"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as foreign:
+            assert foreign.stderr is not None
+            flannel = Path("/var/lib/rancher/k3s/agent/etc/cni/net.d/10-flannel.conflist")
+            while not flannel.exists():
+                assert foreign.stderr.readline()
             done = dry_run(bundle)
-        finally:
-            k3s.unlink()
-        self.refused(done, "E-PRE-036")
+            foreign.terminate()
+            foreign.communicate()
+        run_testbed("down")
+        self.refused(done, "E-PRE-03")
+        assert "k3s" in done.stderr
 
     def test_a_foreign_k3s_with_flannel(self, bundle: Path) -> None:
         subprocess.run(

@@ -1,4 +1,4 @@
-"""Faults of a rollout on a real cluster: each is named with its evidence, and mending it heals the cluster."""
+"""Faults of a rollout on a running cluster end the wait early with their evidence; mending them heals it at once."""
 
 from __future__ import annotations
 
@@ -48,33 +48,9 @@ def test_an_image_that_cannot_be_pulled_is_named(bundle: Path) -> None:
     assert last - first <= 15
 
 
-def test_an_init_container_that_crashes_shows_its_last_line(bundle: Path) -> None:
-    done = broken_install(bundle, {"testbed": {"fail": {"initContainer": "mount-cgroup"}}})
-    error = failure(done)
-    assert error["code"] == "E-POD-004"
-    assert "init mount-cgroup" in error["what"]
-    assert error["why"]
-
-
-def test_an_operator_that_no_node_takes(bundle: Path) -> None:
-    done = broken_install(bundle, {"operator": {"replicas": 2}})
-    error = failure(done)
-    assert error["code"] == "E-POD-002"
-    assert "cilium-operator" in error["what"]
-    assert "operator.replicas" in error["fix"]
-
-
 @pytest.mark.parametrize("part", ["agent", "operator", "relay"])
 def test_a_part_that_crashes_is_named(bundle: Path, part: str) -> None:
     done = broken_install(bundle, {"testbed": {"fail": {part: "crash"}}}, "--timeout", "240")
     error = failure(done)
     assert error["code"] == "E-POD-004"
     assert error["why"]
-
-
-def test_a_part_that_never_gets_ready_is_told_at_the_deadline(bundle: Path) -> None:
-    done = broken_install(bundle, {"testbed": {"fail": {"relay": "notReady"}}}, "--timeout", "25")
-    assert done.rc == 4
-    error = failure(done)
-    assert error["code"] == "E-READY-001"
-    assert "hubble-relay" in error["why"]
