@@ -7,11 +7,12 @@ for it and its failure ends the run.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from installer.domain.errors import BeeyardError, TemporaryError
+from installer.domain.errors import BeeyardError, ConnectError, TemporaryError
 from installer.domain.events import PlanMade, RunFinished, StepDone, StepFailed, StepStarted
 from installer.domain.plan import Plan, StepPlan
 from installer.pipeline.run import Run, Step
@@ -19,6 +20,11 @@ from installer.ports.store import Journal
 
 TRIES = 4
 """How often a step is tried when it fails for a passing reason."""
+
+RECONNECT = 4.0
+"""Seconds until the next try when the API cannot be reached; k3s needs about ten for a restart."""
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -104,7 +110,7 @@ class Runner:
                 journal.append("step-started", step=step.id)
                 if any(change.kind != "proof" for change in changes):
                     self.result.changed.append(step.id)
-                await self._apply(step)
+                await self._patiently(step.apply)
         if step.background:
             assert run.group is not None
             run.group.create_task(self._finish(step, began, journal, worked=bool(changes)), name=f"step {step.id}")
@@ -114,7 +120,7 @@ class Runner:
     async def _finish(self, step: Step, began: float, journal: Journal, *, worked: bool) -> None:
         run = self._run
         with self._told(step, began, journal):
-            note = await step.verify(run)
+            note = await (step.verify(run) if step.background else self._patiently(step.verify))
         seconds = run.tools.now() - began
         self.result.timings[step.id] = seconds
         self.result.notes[step.id] = note
@@ -136,17 +142,16 @@ class Runner:
             journal.append("step-interrupted", step=step.id)
             raise
 
-    async def _apply(self, step: Step) -> None:
-        for left in reversed(range(TRIES)):
+    async def _patiently(self, attempt: Callable[[Run], Awaitable[T]]) -> T:
+        """Carry out a part of a step; what fails for a passing reason (the API restarts, say) is tried again."""
+        for _ in range(TRIES - 1):
             try:
-                await step.apply(self._run)
-            except TemporaryError as error:
-                if not left:
-                    raise
-                self._run.log(f"{error.what}; trying again in {error.delay:g} s", "warning")
-                await asyncio.sleep(error.delay)
-            else:
-                return
+                return await attempt(self._run)
+            except (TemporaryError, ConnectError) as error:
+                delay = error.delay if isinstance(error, TemporaryError) else RECONNECT
+                self._run.log(f"{error.what}; trying again in {delay:g} s", "warning")
+                await asyncio.sleep(delay)
+        return await attempt(self._run)
 
     async def _undo(self, journal: Journal) -> None:
         for step in reversed(self._steps):

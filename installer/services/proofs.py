@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from installer.domain.errors import BeeyardError
+from installer.domain.errors import BeeyardError, ConnectError
 from installer.domain.events import ReadinessChanged
 from installer.domain.readiness import Snapshot
 from installer.domain.readiness_rules import Expected, expected_cilium
@@ -44,8 +44,11 @@ async def wait(run: Run, hubbles: Hubbles, timeout: float) -> str:
         run.emit(ReadinessChanged(run.tools.now(), snapshot))
 
     kube = await run.kube()
-    for pod in await restart_backing_off(kube, expected(run)):
-        run.log(f"{pod} waited out a back-off of an earlier failure; it is made anew")
+    try:
+        for pod in await restart_backing_off(kube, expected(run)):
+            run.log(f"{pod} waited out a back-off of an earlier failure; it is made anew")
+    except ConnectError as error:
+        run.log(f"{error.what}; waiting for it to return", "warning")
     relay = run.spec.hubble.enabled and run.spec.hubble.relay
     probes: list[Probe] = [relay_probe(kube, hubbles, NAMESPACE)] if relay else []
     snapshot = await wait_ready(kube, expected(run), timeout=timeout, on_change=told, probes=probes)

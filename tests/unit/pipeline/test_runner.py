@@ -9,13 +9,13 @@ from typing import Any, cast
 
 import pytest
 
-from installer.domain.errors import BeeyardError, TemporaryError
+from installer.domain.errors import BeeyardError, ConnectError, TemporaryError
 from installer.domain.events import Event, StepDone, StepFailed
 from installer.domain.installed import Installed
 from installer.domain.plan import Change
 from installer.domain.spec import ClusterSpec
 from installer.pipeline.run import Options, Run, Step, Tools
-from installer.pipeline.runner import TRIES, Runner
+from installer.pipeline.runner import RECONNECT, TRIES, Runner
 
 
 @dataclass
@@ -165,6 +165,19 @@ async def test_a_passing_failure_is_tried_again(monkeypatch: pytest.MonkeyPatch)
     hopeless = FakeStep("one", [], fail=[TemporaryError("busy", delay=1, code="E-X-1") for _ in range(TRIES)])
     _, _, error, _ = await execute([hopeless])
     assert isinstance(error, TemporaryError)
+
+
+async def test_an_api_that_restarts_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr("installer.pipeline.runner.asyncio.sleep", pause)
+    away = ConnectError("the API is away", code="E-KUBE-001")
+    _, _, error, _ = await execute([FakeStep("one", [], fail=[away, away])])
+    assert error is None
+    assert pauses == [RECONNECT, RECONNECT]
 
 
 async def test_a_failure_ends_the_run_and_is_told() -> None:
