@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -235,15 +235,18 @@ def failed(bundle: Path, values: str, *arguments: str) -> tuple[dict[str, Any], 
     return failure["error"], failure["seconds"]
 
 
+@pytest.fixture(scope="class")
+def working(bundle: Path) -> Iterator[None]:
+    """A cluster that works before the tests of a class, and must be mended by a plain run after them."""
+    run_testbed("down")
+    assert install(bundle, "--no-merge", "--skip-verify").rc == 0
+    yield
+    assert install(bundle, "--no-merge").rc == 0
+
+
+@pytest.mark.usefixtures("working")
 class TestReadinessNamesTheCause:
     """What waiting does not solve ends the wait with the evidence, and a mended run finishes."""
-
-    @pytest.fixture(autouse=True, scope="class")
-    def _cluster(self, bundle: Path) -> Iterator[None]:
-        run_testbed("down")
-        assert install(bundle, "--no-merge", "--skip-verify").rc == 0
-        yield
-        assert install(bundle, "--no-merge").rc == 0
 
     def test_image_that_cannot_be_pulled(self, bundle: Path) -> None:
         error, seconds = failed(bundle, "{hubble: {relay: {image: {tag: v0.0.0}}}}")
@@ -286,8 +289,11 @@ def test_a_release_stuck_in_pending_is_freed(bundle: Path) -> None:
                 break
         while not kubectl("get", "secret", "-n", "kube-system", "-l", "owner=helm,status=pending-install", check=False):
             assert process.poll() is None
+        helm = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         process.kill()
-        subprocess.run(["pkill", "-9", "-f", "helm.*upgrade"], check=False)
+        for child in helm:
+            with suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGKILL)
     done = install(bundle, "--no-merge")
     assert done.rc == 0, done.err
 

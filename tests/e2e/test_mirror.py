@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.cluster import Finished, beeyard, kubectl, run_testbed
+from tests.support.cluster import Finished, beeyard, run_testbed
 
 pytestmark = [pytest.mark.testbed, pytest.mark.root, pytest.mark.timeout(600)]
 
@@ -117,7 +118,8 @@ def test_installed_from_the_network_then_again_without_it(mirror: tuple[Path, st
     assert done.rc == 0, done.err
     assert "images are imported" in done.err
     assert "10 passed" in done.err
-    assert "mirrored-coredns" in kubectl("get", "nodes", "-o", "jsonpath={.items[0].status.images[*].names}")
+    listed = ["/usr/local/bin/k3s", "ctr", "-n", "k8s.io", "images", "ls", "-q"]
+    assert "mirrored-coredns" in subprocess.run(listed, capture_output=True, text=True, check=True).stdout
     again = install("http://127.0.0.1:9", "--yes")
     assert again.rc == 0, again.err
     assert "Nothing to change" in again.err
