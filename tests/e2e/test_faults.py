@@ -257,12 +257,13 @@ class TestReadinessNamesTheCause:
     def test_init_container_that_crashes(self, bundle: Path) -> None:
         error, _ = failed(bundle, "{testbed: {fail: {initContainer: config}}}")
         assert "config" in error["what"]
-        assert "testbed" in error["why"]
+        assert "Unable to contact k8s api-server" in error["why"]
 
     def test_operator_that_cannot_be_scheduled(self, bundle: Path) -> None:
         error, _ = failed(bundle, "{operator: {nodeSelector: {no: such-node}}}")
         assert "cilium-operator" in error["what"] + error["why"] + json.dumps(error.get("details", {}))
-        assert "node" in error["why"]
+        assert "node affinity" in error["why"] or "selector" in error["why"]
+        assert "nodeSelector" in error["fix"]
 
     def test_timeout_names_what_is_missing(self, bundle: Path) -> None:
         arguments = ("--set", "cilium.values={testbed: {fail: {relay: notReady}}}", "--timeout", "12")
