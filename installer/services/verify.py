@@ -72,7 +72,7 @@ class Proof:
     wall: Callable[[], float]
     image: str = ""
     on_check: OnCheck = lambda _: None
-    timeout: float = 30.0
+    timeout: float = 60.0
     cilium_namespace: str = "kube-system"
     report: Report = field(default_factory=Report)
     _namespace: str = ""

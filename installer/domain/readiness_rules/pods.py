@@ -162,9 +162,7 @@ def _unscheduled(pod: Object, message: str, *, replaces: bool) -> Iterator[Findi
 
 
 def _scheduling_fix(pod: Object, message: str) -> str:
-    if "node affinity" in message or "node selector" in message:
-        return "No node has the labels that it asks for: mend its nodeSelector, or label a node."
-    if "affinity" in message or "free ports" in message:
+    if "anti-affinity" in message or "affinity/anti" in message or "free ports" in message:
         replicas = "operator.replicas" if name_of(pod).startswith("cilium-operator") else "replicas"
         return (
             f"Its replicas may not share a node: use no more than there are nodes (set {replicas} lower), or add nodes."

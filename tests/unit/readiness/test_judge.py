@@ -310,7 +310,7 @@ def unscheduled(message: str) -> Change:
         ("0/1 nodes are available: 1 node(s) didn't match pod affinity/anti-affinity rules.", "operator.replicas"),
         ("0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports.", "operator.replicas"),
         ("0/1 nodes are available: 1 Insufficient cpu.", "resource requests"),
-        ("0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.", "replicas"),
+        ("0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.", "nodeSelector"),
         ("0/1 nodes are available: 1 node(s) had taint {dedicated: gpu}, that the pod didn't tolerate.", "toleration"),
         ("0/1 nodes are available: 1 node(s) were unschedulable.", "describe pod"),
     ],
