@@ -26,6 +26,7 @@ from installer.domain.text import human_bytes, human_seconds, printable
 from installer.pipeline.runner import Result
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.progress import Progress, TaskID
 
 
@@ -206,14 +207,14 @@ class BarRenderer(LineRenderer):
     def _spin(self, text: str) -> None:
         bars = self._live()
         if self._spinner is None:
-            self._spinner = bars.add_task(printable(text), total=None)
+            self._spinner = bars.add_task(printable(text), total=None, bytes=False)
         else:
             bars.update(self._spinner, description=printable(text))
 
     def _progress(self, event: StepProgress) -> None:
         bars = self._live()
         if event.item not in self._tasks:
-            self._tasks[event.item] = bars.add_task(printable(event.item), total=event.total or None)
+            self._tasks[event.item] = bars.add_task(printable(event.item), total=event.total or None, bytes=True)
         task = self._tasks[event.item]
         bars.update(task, completed=event.done, total=event.total or None)
         if event.total and event.done >= event.total:
@@ -226,17 +227,31 @@ class BarRenderer(LineRenderer):
                 BarColumn,
                 DownloadColumn,
                 Progress,
+                ProgressColumn,
                 SpinnerColumn,
+                Task,
                 TextColumn,
-                TimeRemainingColumn,
             )
+            from rich.progress import TimeRemainingColumn as Remaining
+            from rich.text import Text
+
+            class OfBytes(ProgressColumn):
+                """A column that is empty for tasks that count no bytes."""
+
+                def __init__(self, column: ProgressColumn) -> None:
+                    super().__init__()
+                    self._column = column
+
+                def render(self, task: Task) -> RenderableType:
+                    """Draw the column, or nothing."""
+                    return self._column(task) if task.fields["bytes"] else Text()
 
             self._bars = Progress(
                 SpinnerColumn(),
                 TextColumn("{task.description}", markup=False),
-                BarColumn(bar_width=24),
-                DownloadColumn(),
-                TimeRemainingColumn(compact=True),
+                OfBytes(BarColumn(bar_width=24)),
+                OfBytes(DownloadColumn()),
+                OfBytes(Remaining(compact=True)),
                 console=Console(stderr=True),
                 transient=True,
             )

@@ -13,6 +13,8 @@ from installer.domain.readiness_rules.facts import Finding, LogSource, Object, c
 PULL_GRACE = 12.0
 """One retry of the kubelet (10 s) is allowed: an image may just be on its way in from a bundle."""
 SCHEDULE_GRACE = 10.0
+PORT_GRACE = 75.0
+"""A host port is often still held by the pod that is being replaced, and the scheduler looks again after a minute."""
 INIT_CRASHES = 1
 CORE_CRASHES = 2
 """Restarts after which a crash loop of a core component is final (a third run has failed)."""
@@ -158,7 +160,8 @@ def _unscheduled(pod: Object, message: str, *, replaces: bool) -> Iterator[Findi
     problem = Problem(
         "E-POD-002", _subject(pod), "no node takes the pod", clean(message), _scheduling_fix(pod, message)
     )
-    yield Finding(problem, None if replaces else SCHEDULE_GRACE)
+    grace = PORT_GRACE if "free ports" in message else SCHEDULE_GRACE
+    yield Finding(problem, None if replaces else grace)
 
 
 def _scheduling_fix(pod: Object, message: str) -> str:

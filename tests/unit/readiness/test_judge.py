@@ -10,6 +10,7 @@ import pytest
 
 from installer.domain.readiness import Problem, Snapshot, State
 from installer.domain.readiness_rules import Expected, Facts, LogSource, expected_cilium, expected_from, judge
+from installer.domain.readiness_rules.pods import PORT_GRACE, SCHEDULE_GRACE
 from installer.domain.readiness_rules.template import is_current
 from installer.domain.readiness_rules.workloads import pods_of
 from tests.support.recordings import changed, healthy
@@ -315,15 +316,16 @@ def unscheduled(message: str) -> Change:
         ("0/1 nodes are available: 1 node(s) were unschedulable.", "describe pod"),
     ],
 )
-def test_a_pod_that_no_node_takes_is_fatal_after_ten_seconds(message: str, fix: str) -> None:
+def test_a_pod_that_no_node_takes_is_fatal_after_its_grace(message: str, fix: str) -> None:
     facts = operator_broken(unscheduled(message))
     first = judge(facts, EXPECTED, now=10.0)
     (problem,) = first.snapshot.problems
     assert (problem.code, problem.fatal, problem.evidence) == ("E-POD-002", False, message)
     assert fix in problem.fix
-    assert first.recheck_at == 20.0
-    assert not only_problem(facts, now=19.9, since=first.since).fatal
-    assert only_problem(facts, now=20.0, since=first.since).fatal
+    end = 10.0 + (PORT_GRACE if "free ports" in message else SCHEDULE_GRACE)
+    assert first.recheck_at == end
+    assert not only_problem(facts, now=end - 0.1, since=first.since).fatal
+    assert only_problem(facts, now=end, since=first.since).fatal
 
 
 def test_a_finding_that_went_away_starts_anew() -> None:
