@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -164,7 +164,3 @@ class Kubes(Protocol):
             ConnectError: ``E-KUBE-001`` out of reach, ``E-KUBE-002`` no usable kubeconfig.
         """
         ...
-
-
-FlowRecord = Mapping[str, Any]
-"""A flow in Hubble's JSON form (protobuf JSON mapping with original field names)."""

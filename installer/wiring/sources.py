@@ -32,6 +32,7 @@ class ReleaseSources:
         self._downloader = downloader
         self._processes = processes
         self._releases = K3sReleases(downloader, channels=channels, releases=k3s)
+        self._read: dict[Path, Bundle] = {}
 
     async def k3s(self, *, channel: str, version: str | None, arch: str) -> K3sAssets:
         """Resolve a k3s release with its checksums."""
@@ -106,9 +107,11 @@ class ReleaseSources:
         return dest
 
     def read_bundle(self, path: Path) -> Bundle:
-        """Read what a bundle says it holds, without checking its files."""
-        data, manifest = read_manifest(path)
-        return _bundle(OpenedBundle(path, manifest), manifest, hashlib.sha256(data).hexdigest())
+        """Read what a bundle says it holds, without checking its files; an archive is looked through once a run."""
+        if path not in self._read:
+            data, manifest = read_manifest(path)
+            self._read[path] = _bundle(OpenedBundle(path, manifest), manifest, hashlib.sha256(data).hexdigest())
+        return self._read[path]
 
     async def open_bundle(self, path: Path, workdir: Path, progress: Callable[[str, int, int], None]) -> Bundle:
         """Verify every file of a bundle and return it."""
