@@ -22,6 +22,16 @@ def _visible(char: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
+def one_line(text: str) -> str:
+    r"""Return the text as one line whose width can be counted.
+
+    Tabs are four spaces; what is not printable (line ends, escapes, bidirectional marks) has the form ``\xNN``.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else "    " if char == "\t" else _visible(char) for char in text)
+
+
 def human_bytes(count: float) -> str:
     """Return a byte count for people: ``123 B``, ``4.5 MB`` (powers of 1000)."""
     for unit in ("B", "kB", "MB", "GB"):
