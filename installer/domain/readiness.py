@@ -89,14 +89,78 @@ class Component:
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerState:
+    """One container of a pod.
+
+    Attributes:
+        name: its name.
+        state: ``ready`` (an init container: done), ``progressing``, ``failed`` (crashed or cannot start), or
+            ``unknown`` while its turn has not come.
+        detail: one or two words, such as ``creating`` or ``CrashLoopBackOff``; empty when ready.
+        init: whether it is an init container.
+        restarts: how often it was started again.
+    """
+
+    name: str
+    state: State
+    detail: str = ""
+    init: bool = False
+    restarts: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "name": self.name,
+            "state": str(self.state),
+            "detail": self.detail,
+            "init": self.init,
+            "restarts": self.restarts,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PodState:
+    """One pod, as far as it matters while one waits for it.
+
+    Attributes:
+        name: its name.
+        namespace: its namespace.
+        node: the node it runs on, empty while it waits for one.
+        state: its state.
+        detail: one line, such as ``init 2/6: mount-cgroup``.
+        containers: init containers first, each in the order of the pod.
+    """
+
+    name: str
+    namespace: str
+    node: str
+    state: State
+    detail: str = ""
+    containers: tuple[ContainerState, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "name": self.name,
+            "namespace": self.namespace,
+            "node": self.node,
+            "state": str(self.state),
+            "detail": self.detail,
+            "containers": [container.to_dict() for container in self.containers],
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Readiness of the whole cluster at one moment.
 
     Attributes:
         components: in a fixed order: nodes, Cilium, Hubble, cluster add-ons.
+        pods: the pods of the namespaces concerned, by node, namespace and name; those that ended are left out.
     """
 
     components: tuple[Component, ...] = ()
+    pods: tuple[PodState, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -112,4 +176,8 @@ class Snapshot:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return {"ready": self.ready, "components": [component.to_dict() for component in self.components]}
+        return {
+            "ready": self.ready,
+            "components": [component.to_dict() for component in self.components],
+            "pods": [pod.to_dict() for pod in self.pods],
+        }

@@ -17,6 +17,7 @@ from installer.domain.readiness_rules.facts import (
     name_of,
 )
 from installer.domain.readiness_rules.nodes import judge_ciliumnodes, judge_node, missing_nodes
+from installer.domain.readiness_rules.pod_states import pod_states
 from installer.domain.readiness_rules.pods import is_ready
 from installer.domain.readiness_rules.workloads import find, judge_workload, pods_of
 
@@ -44,7 +45,9 @@ def judge(
     judged = [*_nodes(facts, expected), *_workloads(facts, expected)]
     clock = _Clock(now, since or {}, logs or {})
     components = tuple(clock.finish(component, findings) for component, findings in judged)
-    return Judgement(Snapshot(components), clock.since, clock.recheck_at, tuple(clock.logs_wanted))
+    return Judgement(
+        Snapshot(components, pod_states(facts.pods)), clock.since, clock.recheck_at, tuple(clock.logs_wanted)
+    )
 
 
 def _nodes(facts: Facts, expected: Expected) -> list[Judged]:
