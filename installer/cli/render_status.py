@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 
+from installer.domain.overview import CertificateStatus, NamespaceStatus, WarningEvent
 from installer.domain.status import AgentStatus, NodeStatus, Notice, RelayStatus, Status, WorkloadStatus
 from installer.domain.text import printable
 
 WIDTH = 80
+EVENTS_SHOWN = 10
 _INDENT = "  "
 
 
@@ -20,11 +23,16 @@ def render(status: Status) -> str:
         _section("Nodes", _nodes(status.nodes)),
         _section("Agents", _agents(status.agents)),
         _section("Relay", _relay(status.relay)),
+        _section("Namespaces", _namespaces(status)),
         _section("Configuration", _pairs(status.config.items())),
+        _section("Versions", _pairs(status.versions.items())),
+        _section("Certificates", _certificates(status.certificates)),
         _section("Images", _images(status.workloads)),
         _section("Errors", _notices(status.errors)),
         _section("Warnings", _notices(status.warnings)),
-        _section("Not read", [line for text in status.unread for line in _wrap(text)]),
+        _section("Hints", _notices(status.hints)),
+        _section("Recent warning events", _events(status.events[:EVENTS_SHOWN])),
+        _section("Not read", _unread(status)),
     ]
     return printable("\n\n".join(section for section in sections if section) + "\n")
 
@@ -138,6 +146,54 @@ def _relay(relay: RelayStatus | None) -> list[str]:
     return _pairs(pairs)
 
 
+def _namespaces(status: Status) -> list[str]:
+    if not status.namespaces:
+        return []
+    rows = [("NAME", "MANAGED", "POLICIES", "ENFORCED"), *map(_namespace, status.namespaces)]
+    return _table(rows) + (_wrap(f"and {wide} for the whole cluster") if (wide := status.clusterwide_policies) else [])
+
+
+def _namespace(one: NamespaceStatus) -> tuple[str, ...]:
+    return one.name, f"{one.managed}/{one.pods}", str(one.policies), enforcement_words(one)
+
+
+def enforcement_words(one: NamespaceStatus) -> str:
+    """Return the state of enforcement in words, such as ``ingress 2/3, egress 1/3``."""
+    if one.managed and one.unknown == one.managed:
+        return "not known"
+    ways = [
+        f"{way} {count}/{one.managed}" for way, count in (("ingress", one.ingress), ("egress", one.egress)) if count
+    ]
+    ways += [f"audit only {one.audit}/{one.managed}"] if one.audit else []
+    return ", ".join(ways) or ("none" if one.managed else "-")
+
+
+def _certificates(certificates: Sequence[CertificateStatus]) -> list[str]:
+    return _pairs((one.name, f"{one.expires[:10]}, {_days(one.days)}") for one in certificates)
+
+
+def _days(days: int) -> str:
+    return f"{days} days left" if days >= 0 else "expired"
+
+
+def _events(events: Sequence[WarningEvent]) -> list[str]:
+    return [line for one in events for line in _event(one)]
+
+
+def _event(one: WarningEvent) -> list[str]:
+    times = f" ({one.count} times)" if one.count > 1 else ""
+    return _wrap(f"{one.last[:19]} {one.subject} {one.reason}{times}: {one.message}")
+
+
+def _unread(status: Status) -> list[str]:
+    lines = []
+    for text, detail in zip_longest(status.unread, status.unread_details):
+        lines += _wrap(text)
+        if detail is not None and detail.fix:
+            lines += _wrap(f"Fix: {detail.fix}", _INDENT * 2, _INDENT * 2)
+    return lines
+
+
 def _images(workloads: Sequence[WorkloadStatus]) -> list[str]:
     return _pairs((one.name, f"{image} x{count}") for one in workloads for image, count in one.images.items())
 
@@ -147,6 +203,8 @@ def _notices(notices: Sequence[Notice]) -> list[str]:
     for notice in notices:
         code = f" [{notice.code}]" if notice.code else ""
         lines += _wrap(f"{notice.subject}: {notice.text}{code}")
+        if notice.why:
+            lines += _wrap(notice.why, _INDENT * 2, _INDENT * 2)
         if notice.fix:
             lines += _wrap(f"Fix: {notice.fix}", _INDENT * 2, _INDENT * 2)
     return lines

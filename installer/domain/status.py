@@ -6,6 +6,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from installer.domain.overview import (
+    CertificateStatus,
+    NamespaceStatus,
+    PolicyFault,
+    UnmanagedPod,
+    Unread,
+    Versions,
+    WarningEvent,
+)
 from installer.domain.readiness import Snapshot
 
 
@@ -18,12 +27,14 @@ class Notice:
         text: one line.
         code: stable code, empty where the words are the cluster's own.
         fix: what to do, may be empty.
+        why: the cause, as far as it is known beyond ``text``; may be empty.
     """
 
     subject: str
     text: str
     code: str = ""
     fix: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +130,10 @@ class AgentStatus:
         endpoints: number of endpoints on the node.
         endpoints_not_ready: those not ready: pod (or id) and state.
         bpf_maps: configured sizes of BPF maps by name.
+        enforcement: directions that policies are enforced in by pod (``namespace/name``): ``none``, ``ingress``,
+            ``egress``, ``both``, or one of the last three with ``audit-`` before it.
         error: why it could not be asked, empty when it was.
+        namespace: its pod's namespace.
     """
 
     pod: str
@@ -131,7 +145,9 @@ class AgentStatus:
     endpoints: int = 0
     endpoints_not_ready: Mapping[str, str] = field(default_factory=dict)
     bpf_maps: Mapping[str, int] = field(default_factory=dict)
+    enforcement: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
+    namespace: str = "kube-system"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +213,15 @@ class Status:
         errors: what is broken.
         warnings: what is worth a look.
         unread: what could not be read and why.
+        unread_details: the same with code, cause and fix.
+        namespaces: pods and policies by namespace; those without either are left out.
+        unmanaged: running pods that Cilium should manage and does not.
+        clusterwide_policies: number of CiliumClusterwideNetworkPolicies.
+        policy_faults: policies that Cilium does not accept.
+        certificates: certificates that may be read, the next to expire first.
+        versions: versions by component.
+        hints: updates and combinations of versions that are worth knowing.
+        events: recent Warning events, newest first.
     """
 
     server: str
@@ -215,6 +240,15 @@ class Status:
     errors: tuple[Notice, ...] = ()
     warnings: tuple[Notice, ...] = ()
     unread: tuple[str, ...] = ()
+    unread_details: tuple[Unread, ...] = ()
+    namespaces: tuple[NamespaceStatus, ...] = ()
+    unmanaged: tuple[UnmanagedPod, ...] = ()
+    clusterwide_policies: int = 0
+    policy_faults: tuple[PolicyFault, ...] = ()
+    certificates: tuple[CertificateStatus, ...] = ()
+    versions: Versions = field(default_factory=dict)
+    hints: tuple[Notice, ...] = ()
+    events: tuple[WarningEvent, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -234,7 +268,17 @@ def _camel(value: Any, *, free: bool = False) -> Any:
     return [_camel(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-_FREE_KEYS = {"images", "phases", "facts", "failing", "endpoints_not_ready", "bpf_maps", "config"}
+_FREE_KEYS = {
+    "images",
+    "phases",
+    "facts",
+    "failing",
+    "endpoints_not_ready",
+    "bpf_maps",
+    "config",
+    "enforcement",
+    "versions",
+}
 
 
 def _camel_word(name: str) -> str:

@@ -8,6 +8,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from installer.domain.x509 import Certificate
+
 Object = dict[str, Any]
 
 
@@ -41,6 +43,8 @@ CRDS = Resource("apiextensions.k8s.io/v1", "customresourcedefinitions", namespac
 CILIUM_NODES = Resource("cilium.io/v2", "ciliumnodes", namespaced=False)
 CILIUM_ENDPOINTS = Resource("cilium.io/v2", "ciliumendpoints")
 CILIUM_NETWORK_POLICIES = Resource("cilium.io/v2", "ciliumnetworkpolicies")
+CILIUM_CLUSTERWIDE_POLICIES = Resource("cilium.io/v2", "ciliumclusterwidenetworkpolicies", namespaced=False)
+NETWORK_POLICIES = Resource("networking.k8s.io/v1", "networkpolicies")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,10 @@ class Kube(Protocol):
 
     async def healthy(self) -> bool:
         """Whether ``/readyz`` says ok; False instead of an error when out of reach."""
+        ...
+
+    async def certificates(self) -> dict[str, Certificate]:
+        """Return the certificates of this connection: ``API server``, and ``client certificate`` where it uses one."""
         ...
 
     async def list(

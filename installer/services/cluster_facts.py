@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
+from installer.domain.errors import BeeyardError
 from installer.domain.readiness_rules import Expected, Facts
 from installer.ports.cluster import (
     CILIUM_NODES,
@@ -28,6 +29,8 @@ _FIELDS = {
     EVENTS: "events",
     CILIUM_NODES: "ciliumnodes",
 }
+_ESSENTIAL = {PODS, DAEMON_SETS, DEPLOYMENTS}
+OnRefused = Callable[[Resource, BeeyardError], None]
 
 
 def sources_for(expected: Expected) -> list[Source]:
@@ -43,13 +46,40 @@ def _sources(namespaces: Sequence[str]) -> list[Source]:
     return found
 
 
-async def list_facts(kube: Kube, namespaces: Sequence[str]) -> Facts:
-    """List everything once, concurrently."""
+async def list_facts(kube: Kube, namespaces: Sequence[str], on_refused: OnRefused | None = None) -> Facts:
+    """List everything once, concurrently.
+
+    Args:
+        kube: the cluster.
+        namespaces: the namespaces to look at.
+        on_refused: told of kinds that may not be read; they are left out, unless it is the pods and every workload.
+
+    Raises:
+        BeeyardError: ``E-KUBE-003`` no right to read (without ``on_refused`` any kind, with it the pods and workloads).
+    """
     store = FactStore(wanted := _sources(sorted(set(namespaces))))
-    lists = await asyncio.gather(*(kube.list(resource, namespace=namespace) for resource, namespace in wanted))
-    for (resource, namespace), objects in zip(wanted, lists, strict=True):
-        store.take(WatchEvent("SYNCED", resource, objects=tuple(objects), namespace=namespace))
+    lists = await asyncio.gather(*(_list(kube, source, tolerant=on_refused is not None) for source in wanted))
+    refused: dict[Resource, BeeyardError] = {}
+    for (resource, namespace), found in zip(wanted, lists, strict=True):
+        if isinstance(found, BeeyardError):
+            refused.setdefault(resource, found)
+        else:
+            store.take(WatchEvent("SYNCED", resource, objects=tuple(found), namespace=namespace))
+    if refused.keys() >= _ESSENTIAL:
+        raise refused[PODS]
+    for resource, error in refused.items():
+        if on_refused is not None:
+            on_refused(resource, error)
     return store.facts()
+
+
+async def _list(kube: Kube, source: Source, *, tolerant: bool) -> Sequence[Object] | BeeyardError:
+    try:
+        return await kube.list(source[0], namespace=source[1])
+    except BeeyardError as error:
+        if tolerant and error.code == "E-KUBE-003":
+            return error
+        raise
 
 
 class FactStore:
@@ -70,11 +100,35 @@ class FactStore:
         """Why the API is out of reach now, empty when it is not."""
         return next(iter(self._lost.values()), "")
 
-    def facts(self) -> Facts:
-        """Return the objects as they are now."""
-        found: dict[str, tuple[Object, ...]] = dict.fromkeys(_FIELDS.values(), ())
-        for (resource, _), items in self._objects.items():
-            found[_FIELDS[resource]] += tuple(items.values())
+    @property
+    def missing(self) -> frozenset[Source]:
+        """What was not listed yet."""
+        return frozenset(self._missing)
+
+    def add(self, source: Source) -> None:
+        """Expect one more."""
+        if source not in self._objects:
+            self._objects[source] = {}
+            self._missing.add(source)
+
+    def give_up(self, source: Source) -> None:
+        """Expect one no longer; what it told is forgotten."""
+        self._objects.pop(source, None)
+        self._missing.discard(source)
+        self._lost.pop(source, None)
+
+    def objects(self, resource: Resource) -> tuple[Object, ...]:
+        """Return the objects of one kind as they are now."""
+        return tuple(item for (kind, _), items in self._objects.items() if kind == resource for item in items.values())
+
+    def facts(self, namespaces: Collection[str] | None = None) -> Facts:
+        """Return the objects as they are now; with ``namespaces``, those of these and those of none only."""
+        found: dict[str, tuple[Object, ...]] = {}
+        for resource, field in _FIELDS.items():
+            items = self.objects(resource)
+            if namespaces is not None and resource.namespaced:
+                items = tuple(item for item in items if item["metadata"].get("namespace") in namespaces)
+            found[field] = items
         return Facts(**found)
 
     def take(self, event: WatchEvent) -> None:

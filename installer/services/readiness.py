@@ -15,7 +15,7 @@ from installer.domain.errors import BeeyardError, DeadlineError
 from installer.domain.readiness import Component, Problem, Snapshot, State
 from installer.domain.readiness_rules import Expected, Facts, Judgement, judge
 from installer.ports.cluster import Kube
-from installer.services.cluster_facts import FactStore, list_facts, sources_for
+from installer.services.cluster_facts import FactStore, OnRefused, list_facts, sources_for
 from installer.services.last_words import LastWords
 
 PROBE_PAUSE = 0.5
@@ -53,15 +53,18 @@ async def wait_ready(
         raise waiter.deadline(timeout) from error
 
 
-async def look(kube: Kube, namespaces: Sequence[str], expected: Callable[[Facts], Expected]) -> tuple[Facts, Judgement]:
+async def look(
+    kube: Kube, namespaces: Sequence[str], expected: Callable[[Facts], Expected], on_refused: OnRefused | None = None
+) -> tuple[Facts, Judgement]:
     """Judge the cluster once, as it is now, the last words of crashed containers included.
 
     Args:
         kube: the cluster.
         namespaces: the namespaces to look at.
         expected: tells what must be ready from what is there.
+        on_refused: told of kinds that may not be read, see ``list_facts``.
     """
-    facts = await list_facts(kube, namespaces)
+    facts = await list_facts(kube, namespaces, on_refused)
     wanted = expected(facts)
     judgement = judge(facts, wanted)
     if judgement.logs_wanted:

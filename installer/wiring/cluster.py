@@ -14,6 +14,7 @@ import yaml
 from installer.adapters.store.assets import asset
 
 if TYPE_CHECKING:
+    from installer.domain.releases import Releases
     from installer.domain.status import Status
     from installer.ports.cluster import Kube
     from installer.ports.hubble import Hubble, Hubbles
@@ -48,6 +49,26 @@ class LazyKubes:
         return await Kubeconfigs().open(kubeconfig, context)
 
 
+def known_releases() -> Releases:
+    """Return what is known of Cilium's releases."""
+    from installer.domain.releases import parse_releases
+
+    return parse_releases(yaml.safe_load(asset("charts/cilium/releases.yaml").read_text()))
+
+
+async def newest_k3s(channel: str = "stable") -> str:
+    """Ask the channel server for the newest k3s.
+
+    Raises:
+        BeeyardError: ``E-K3S-00x``, ``E-WEB-0xx``.
+    """
+    from installer.adapters.k3s.releases import K3sReleases
+    from installer.adapters.web.download import HttpDownloader
+
+    async with HttpDownloader() as downloader:
+        return str(await K3sReleases(downloader).resolve(channel))
+
+
 @dataclass(slots=True)
 class ClusterServices:
     """Use cases on one cluster.
@@ -60,11 +81,14 @@ class ClusterServices:
     kube: Kube
     hubbles: Hubbles
 
-    async def status(self, namespace: str) -> Status:
-        """Return the status of this cluster."""
+    async def status(self, namespace: str, *, ask_k3s: bool = False) -> Status:
+        """Return the status of this cluster; ``ask_k3s`` asks the network for the newest k3s."""
         from installer.services.status import collect
 
-        return await collect(self.kube, namespace=namespace, hubbles=self.hubbles)
+        newest = newest_k3s if ask_k3s else None
+        return await collect(
+            self.kube, namespace=namespace, hubbles=self.hubbles, releases=known_releases(), newest_k3s=newest
+        )
 
     async def wait_ready(self, namespace: str, timeout: float, on_change: OnChange) -> None:
         """Wait until everything that is there is ready.

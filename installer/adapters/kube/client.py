@@ -6,6 +6,7 @@ import builtins
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 
+from installer.adapters.kube.certificates import serving_certificate
 from installer.adapters.kube.collection import Selection, list_all
 from installer.adapters.kube.discovery import Discovery
 from installer.adapters.kube.errors import AbsentError, GoneError, Target, absent
@@ -15,6 +16,7 @@ from installer.adapters.kube.portforward import forward_port
 from installer.adapters.kube.transport import Request, Transport
 from installer.adapters.kube.watch import WatchStream
 from installer.domain.errors import BeeyardError
+from installer.domain.x509 import Certificate
 from installer.ports.cluster import PODS, ExecResult, Object, Resource
 
 FIELD_MANAGER = "beeyard"
@@ -24,9 +26,11 @@ _HEALTH_SECONDS = 3.0
 class KubeClient:
     """Implements ``ports.cluster.Kube``."""
 
-    def __init__(self, transport: Transport, context: str):
+    def __init__(self, transport: Transport, context: str, certificate: Certificate | None = None):
+        """Take the connection, its context's name, and the client's certificate where it has one."""
         self._transport = transport
         self._context = context
+        self._certificate = certificate
         self._discovery = Discovery(transport)
 
     @property
@@ -52,6 +56,13 @@ class KubeClient:
         except (BeeyardError, AbsentError, GoneError):
             return False
         return True
+
+    async def certificates(self) -> dict[str, Certificate]:
+        """Return the certificates of this connection by name."""
+        found = {"client certificate": self._certificate} if self._certificate else {}
+        if context := self._transport.tls:
+            found["API server"] = await serving_certificate(self.server, context, self._transport.tls_name)
+        return found
 
     async def list(
         self, resource: Resource, *, namespace: str | None = None, labels: str = "", fields: str = ""

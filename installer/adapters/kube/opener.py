@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from installer.adapters.kube.access import K3S_KUBECONFIG, Access, find_access, without_inline_keys
+from installer.adapters.kube.certificates import client_certificate
 from installer.adapters.kube.client import KubeClient
 from installer.adapters.kube.transport import Transport
 from installer.domain.errors import BeeyardError, ConnectError
@@ -42,7 +43,7 @@ class Kubeconfigs:
         """
         access = find_access(kubeconfig, context, self.env, self.k3s)
         await self.preload()
-        client = KubeClient(await _transport(access), access.context)
+        client = KubeClient(await _transport(access), access.context, client_certificate(access))
         try:
             await _greet(client)
         except BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -56,6 +57,17 @@ class Transport:
     def server(self) -> str:
         """The API's URL."""
         return str(self._api.configuration.host)
+
+    @property
+    def tls(self) -> ssl.SSLContext | None:
+        """How the server is verified; None without TLS."""
+        found: ssl.SSLContext | None = self._api.rest_client.ssl_context
+        return found if self.server.startswith("https:") else None
+
+    @property
+    def tls_name(self) -> str | None:
+        """Server name to verify in place of the URL's host."""
+        return self._api.configuration.tls_server_name or None
 
     async def json(self, request: Request, *, seconds: float = ANSWER_SECONDS) -> dict[str, Any]:
         """Return the JSON answer.

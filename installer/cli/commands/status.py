@@ -21,6 +21,7 @@ from installer.domain.text import printable
 @cluster_options
 @click.option("--wait", is_flag=True, help="Wait until everything is ready.")
 @click.option("--timeout", type=click.FloatRange(min=1), default=300.0, show_default=True, help="Seconds for --wait.")
+@click.option("--check-updates", is_flag=True, help="Ask the network for the newest stable k3s.")
 @output_option("text", "json")
 def command(**options: Any) -> int:
     """Show a cluster's nodes, Cilium and Hubble, and what is not ready and why.
@@ -37,7 +38,7 @@ async def _status(options: dict[str, Any]) -> int:
     async with cluster(options["kubeconfig"], options["context"]) as services:
         if options["wait"]:
             await services.wait_ready(options["namespace"], options["timeout"], _Progress() if text else _silent)
-        status = await services.status(options["namespace"])
+        status = await services.status(options["namespace"], ask_k3s=options["check_updates"])
     if text:
         output.data(printable(render(status)))
     else:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from installer.domain.readiness_rules.evidence import clean
+from installer.domain.readiness_rules.facts import SYSTEM
 from installer.domain.status import AgentStatus, Notice, Part
 
 _PARTS = {
@@ -22,19 +23,23 @@ _BAD = {"Failure", "Warning"}
 _ENDPOINT_OK = {"ready"}
 
 
-def read_agent(pod: str, node: str, status: Mapping[str, Any], endpoints: Sequence[Mapping[str, Any]]) -> AgentStatus:
+def read_agent(
+    pod: str, node: str, status: Mapping[str, Any], endpoints: Sequence[Mapping[str, Any]], namespace: str = SYSTEM
+) -> AgentStatus:
     """Read an agent's status; keys that another version does not have are left out."""
     controllers = status.get("controllers") or []
     maps = (status.get("bpf-maps") or {}).get("maps") or []
     return AgentStatus(
         pod=pod,
         node=node,
+        namespace=namespace,
         parts=tuple(_parts(status)),
         facts=dict(_facts(status)),
         controllers=len(controllers),
         failing=_failing(controllers),
         endpoints=len(endpoints),
         endpoints_not_ready=dict(_not_ready(endpoints)),
+        enforcement=dict(_enforcement(endpoints)),
         bpf_maps={clean(str(one.get("name"))): int(one.get("size") or 0) for one in maps},
     )
 
@@ -111,24 +116,49 @@ def _not_ready(endpoints: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, st
         state = _word(endpoint, "status", "state")
         if state not in _ENDPOINT_OK:
             ids = _dig(endpoint, "status", "external-identifiers") or {}
-            pod = clean(str(ids.get("k8s-namespace", ""))) + "/" + clean(str(ids.get("k8s-pod-name", "")))
-            name = pod if pod != "/" else _word(ids, "pod-name").strip("/")
+            name = _pod_of(ids) or _word(ids, "pod-name").strip("/")
             yield name or f"endpoint {endpoint.get('id')}", state or "unknown"
+
+
+def _pod_of(ids: Mapping[str, Any]) -> str:
+    """Return ``namespace/name`` of an endpoint's pod, empty where it has none."""
+    pod = clean(str(ids.get("k8s-namespace", ""))) + "/" + clean(str(ids.get("k8s-pod-name", "")))
+    return pod if pod != "/" else ""
+
+
+def _enforcement(endpoints: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    for endpoint in endpoints:
+        pod = _pod_of(_dig(endpoint, "status", "external-identifiers") or {})
+        if pod:
+            yield pod, _word(endpoint, "status", "policy", "realized", "policy-enabled") or "unknown"
 
 
 def agent_errors(agent: AgentStatus) -> Iterator[Notice]:
     """Yield what an agent says is broken."""
-    subject = f"{agent.pod} on {agent.node}"
+    subject, log = f"{agent.pod} on {agent.node}", _log_of(agent)
     if agent.error:
-        yield Notice(subject, f"cannot be asked: {agent.error}", "E-STATUS-001")
+        fix = f"See whether it runs and you may 'create' 'pods/exec'. {log}"
+        yield Notice(subject, f"cannot be asked: {agent.error}", "E-STATUS-001", fix, _WHY_ASKED)
     for part in agent.parts:
         if part.state in _BAD:
-            yield Notice(subject, f"{part.name}: {part.state} {part.text}".rstrip(), "E-STATUS-002")
+            yield Notice(subject, f"{part.name}: {part.state} {part.text}".rstrip(), "E-STATUS-002", log)
     for name, message in agent.failing.items():
-        yield Notice(subject, f"controller {name} fails: {message}", "E-STATUS-003")
+        yield Notice(subject, f"controller {name} fails: {message}", "E-STATUS-003", log, _WHY_CONTROLLER)
 
 
 def agent_warnings(agent: AgentStatus) -> Iterator[Notice]:
     """Yield what is worth a look."""
     for name, state in agent.endpoints_not_ready.items():
-        yield Notice(f"{agent.pod} on {agent.node}", f"endpoint {name} is {state}", "E-STATUS-004")
+        text = f"endpoint {name} is {state}"
+        yield Notice(f"{agent.pod} on {agent.node}", text, "E-STATUS-004", _log_of(agent), _WHY_ENDPOINT)
+
+
+_WHY_ASKED = "Its status is read by running cilium-dbg in its container, and that did not work."
+_WHY_CONTROLLER = (
+    "A controller is a loop in the agent that tries again by itself; while it fails, its part is out of date."
+)
+_WHY_ENDPOINT = "The agent has not finished the pod's network and policy; traffic may not flow yet."
+
+
+def _log_of(agent: AgentStatus) -> str:
+    return f"Its log tells more: kubectl -n {agent.namespace} logs {agent.pod} -c cilium-agent"

@@ -15,6 +15,7 @@ from installer.domain.readiness_rules.evidence import clean
 from installer.domain.readiness_rules.facts import Expected, Facts, Object, condition, labels_of, name_of
 from installer.domain.readiness_rules.workloads import counts_of, find, pods_of
 from installer.domain.status import HelmStatus, NodeStatus, Notice, WorkloadStatus
+from installer.domain.status_rules.namespaces import wants_cilium
 
 CONFIG_KEYS = {
     "cluster-name": "Cluster name",
@@ -44,7 +45,6 @@ CONFIG_KEYS = {
 _ROLE = "node-role.kubernetes.io/"
 _CONFIG_ERRORS = "config.cilium.io"
 _MAX_RELEASE = 64 * 1024 * 1024
-_RUNNING = ("Running", "Pending")
 
 
 def read_config(config_map: Object | None) -> tuple[dict[str, str], list[str]]:
@@ -130,9 +130,7 @@ def _workload(component: Component, item: Object | None, pods: Sequence[Object])
 
 def count_pods(pods: Iterable[Object]) -> int:
     """Count the pods that Cilium should manage: running or pending, not on the host's network."""
-    return sum(
-        not pod.get("spec", {}).get("hostNetwork") and pod.get("status", {}).get("phase") in _RUNNING for pod in pods
-    )
+    return sum(map(wants_cilium, pods))
 
 
 def read_helm(name: str, secrets: Iterable[Object]) -> HelmStatus | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -70,7 +71,14 @@ async def test_everything_of_a_healthy_cluster(kube: KubeClient, kubelet: Kubele
         "cilium-operator",
         "hubble-relay",
     }
-    assert (status.errors, status.warnings, status.unread) == ((), (), ())
+    assert (status.errors, status.unread) == ((), ())
+    assert {one.code for one in status.warnings} == {"E-STATUS-012"}  # the test's certificates last two days
+    assert [(one.name, one.subject, one.days) for one in status.certificates] == [
+        ("API server", "server", 1),
+        ("client certificate", "admin", 1),
+    ]
+    assert status.versions["Cilium agent"] == "1.16.1"
+    assert [(one.name, one.pods, one.managed) for one in status.namespaces] == [("kube-system", 1, 1)]
 
 
 async def test_managed_pods_are_counted(kube: KubeClient, kubelet: Kubelet) -> None:
@@ -114,34 +122,58 @@ async def test_an_agent_that_does_not_answer_is_an_error(
     assert [one.code for one in status.errors] == ["E-STATUS-001"]
 
 
-async def test_what_may_not_be_read_is_told(
-    kube: KubeClient, kubelet: Kubelet, api: ApiServer, opener: Kubeconfigs
-) -> None:
-    """A user who may look at pods and workloads only."""
-    rule = {"apiGroups": ["", "apps", "cilium.io"], "verbs": ["list", "get"]}
-    names = ["pods", "nodes", "events", "daemonsets", "deployments", "ciliumnodes"]
+@asynccontextmanager
+async def reading(kube: KubeClient, api: ApiServer, opener: Kubeconfigs, *names: str) -> AsyncIterator[KubeClient]:
+    """Connect as a user who may list and get these kinds only."""
+    rule = {"apiGroups": ["", "apps", "cilium.io"], "verbs": ["list", "get"], "resources": list(names)}
     kind = {"apiVersion": f"{RBAC}/v1"}
-    await kube.apply(
-        {**kind, "kind": "ClusterRole", "metadata": {"name": "looker"}, "rules": [{**rule, "resources": names}]}
-    )
+    await kube.apply({**kind, "kind": "ClusterRole", "metadata": {"name": "looker"}, "rules": [rule]})
     subject = {"apiGroup": RBAC, "kind": "User", "name": "reader"}
     role = {"apiGroup": RBAC, "kind": "ClusterRole", "name": "looker"}
     binding = {**kind, "kind": "ClusterRoleBinding", "metadata": {"name": "looker"}}
     await kube.apply({**binding, "roleRef": role, "subjects": [subject]})
     reader = await opener.open(str(api.kubeconfig("reader")))
     try:
-        status = await collect(reader)
+        yield reader
     finally:
         await reader.close()
         await kube.delete(Resource(f"{RBAC}/v1", "clusterrolebindings", namespaced=False), "looker")
+
+
+async def test_what_may_not_be_read_is_told(
+    kube: KubeClient, kubelet: Kubelet, api: ApiServer, opener: Kubeconfigs
+) -> None:
+    """A user who may look at pods and workloads only."""
+    names = ("pods", "nodes", "events", "daemonsets", "deployments", "ciliumnodes")
+    async with reading(kube, api, opener, *names) as reader:
+        status = await collect(reader)
     assert status.snapshot.ready
     assert status.helm is None
     assert {text.split(":")[0] for text in status.unread} == {
         "ConfigMap cilium-config",
         "CiliumEndpoints",
+        "CiliumNetworkPolicies",
+        "CiliumClusterwideNetworkPolicies",
+        "NetworkPolicies",
         "Helm release",
+        "certificates of Cilium",
     }
+    assert all((one.code, bool(one.fix)) == ("E-KUBE-003", True) for one in status.unread_details)
+    refused = {(one.verb, one.resource, one.namespace) for one in status.unread_details}
+    assert ("list", "networkpolicies.networking.k8s.io", "") in refused
+    assert ("list", "secrets", NS) in refused
+    assert [one.name for one in status.certificates] == ["API server"]
     assert "not allowed to create pods/exec" in status.agents[0].error
+
+
+async def test_kinds_that_may_not_be_read_are_no_faults_of_the_cluster(
+    kube: KubeClient, kubelet: Kubelet, api: ApiServer, opener: Kubeconfigs
+) -> None:
+    async with reading(kube, api, opener, "pods", "daemonsets") as reader:
+        status = await collect(reader)
+    assert {one.kind for one in status.snapshot.components} == {"DaemonSet"}
+    assert {"nodes", "deployments", "events"} <= {one.part for one in status.unread_details}
+    assert {one.code for one in status.errors} == {"E-STATUS-001"}  # the agent may not be asked either
 
 
 async def test_a_user_without_any_right_is_refused(api: ApiServer, opener: Kubeconfigs) -> None:
