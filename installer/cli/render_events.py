@@ -6,7 +6,6 @@ import sys
 from typing import TYPE_CHECKING, Protocol
 
 from installer.cli import output
-from installer.cli.render_plan import render_plan
 from installer.domain.errors import BeeyardError
 from installer.domain.events import (
     Event,
@@ -20,6 +19,7 @@ from installer.domain.events import (
     StepStarted,
 )
 from installer.domain.plan import Plan
+from installer.domain.plan_text import plan_text
 from installer.domain.readiness import Snapshot, State
 from installer.domain.spec import ClusterSpec
 from installer.domain.text import human_bytes, human_seconds, printable
@@ -106,7 +106,7 @@ class LineRenderer:
 
     def plan(self, plan: Plan) -> None:
         """Print the plan to stdout."""
-        output.data(render_plan(plan))
+        output.data(plan_text(plan))
 
     def end(self, spec: ClusterSpec, result: Result) -> None:
         """Say what there is now."""

@@ -11,8 +11,8 @@ from installer.cli import output
 from installer.cli.commands.install import run_to_end
 from installer.cli.options import output_option
 from installer.cli.render_events import Renderer, renderer
-from installer.cli.render_plan import render_plan
 from installer.domain.errors import ExitCode
+from installer.domain.plan_text import plan_text
 
 
 @click.group("hubble")
@@ -57,7 +57,7 @@ async def _switch(hubble: dict[str, Any], options: dict[str, Any], show: Rendere
             show.plan(plan)
             return ExitCode.OK
         if options["output_format"] == "text" and plan.changes:
-            output.talk(render_plan(plan))
+            output.talk(plan_text(plan))
         result = await job.execute(plan)
     show.end(spec, result)
     return ExitCode.OK

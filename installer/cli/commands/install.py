@@ -13,9 +13,9 @@ import click
 from installer.cli import output
 from installer.cli.options import config_options, output_option
 from installer.cli.render_events import Renderer, renderer
-from installer.cli.render_plan import render_plan
 from installer.domain.config_layers import Layer, Resolved, nest
 from installer.domain.errors import BeeyardError, ExitCode, InterruptedRunError, UsageError
+from installer.domain.plan_text import plan_text
 from installer.services import config
 
 
@@ -92,7 +92,7 @@ async def _install(resolved: Resolved, options: dict[str, Any], show: Renderer) 
             return ExitCode.OK
         needed = bool(plan.changes)
         if needed and not options["yes"]:
-            output.talk(render_plan(plan))
+            output.talk(plan_text(plan))
             await _confirm()
         elif options["output_format"] == "text":
             for warning in plan.warnings:

@@ -28,6 +28,7 @@ class Finding:
         what: one line.
         evidence: the fact that proves it.
         fix: what to do.
+        value: a value that would do instead, such as a free network; empty where there is none.
     """
 
     code: str
@@ -36,6 +37,7 @@ class Finding:
     what: str
     evidence: str = ""
     fix: str = ""
+    value: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""

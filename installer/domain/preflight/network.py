@@ -114,6 +114,7 @@ def _range_clash(name: str, network: Network, hits: list[str], free: Network | N
         f"the {name} network {network} overlaps a network that the host reaches elsewhere",
         "; ".join(dict.fromkeys(hits)),
         proposal,
+        str(free or ""),
     )
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from installer.domain import preflight
 from installer.domain.errors import RefusedError
 from installer.domain.plan import Change
-from installer.domain.preflight import Finding, HostFacts, Level, Wanted, default_ports
+from installer.domain.preflight import Finding, HostFacts, Level, Wanted
+from installer.domain.preflight.wanted import wanted_by
 from installer.domain.spec_checks import check as spec_check
 from installer.pipeline.run import Run
 
@@ -121,20 +122,11 @@ class VerifyStep:
 
 def wanted(run: Run) -> Wanted:
     """Return what preflight compares the host with."""
-    k3s, cilium = run.spec.k3s, run.spec.cilium
-    return Wanted(
-        cluster_cidr=k3s.cluster_cidr,
-        service_cidr=k3s.service_cidr,
-        ports=default_ports(
-            api=k3s.https_listen_port,
-            hubble=run.spec.hubble.enabled,
-            envoy=cilium.l7_proxy and cilium.envoy == "daemonset",
-        ),
-        data_dir=k3s.data_dir,
-        allow_unsupported=run.options.allow_unsupported,
+    return wanted_by(
+        run.spec,
         ours=bool(run.installed.service),
         k3s_version=_known_version(run),
-        features=frozenset({"wireguard"} if cilium.encryption == "wireguard" else ()),
+        allow_unsupported=run.options.allow_unsupported,
     )
 
 
