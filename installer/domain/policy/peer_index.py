@@ -1,0 +1,85 @@
+"""Which of many peer rules an identity meets: worked out once per identity, kept as bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+from installer.domain.policy.entry import Labelled, Match, PeerRule, Subject
+from installer.domain.policy.labels import Selector
+from installer.domain.policy.model import Peer
+
+_Peers = tuple[tuple[PeerRule, ...] | None, tuple[Selector, ...]]
+
+
+class PeerIndex:
+    """Numbers peer rules; equal ones share a number.
+
+    A rule whose matches all carry one certain label is looked at only for identities with that label.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[Hashable, int] = {}
+        self._tests: list[Callable[[Peer], Match]] = []
+        self._by_pivot: dict[tuple[str, str], list[int]] = {}
+        self._others: list[int] = []
+        self._bits: dict[Hashable, tuple[int, int]] = {}
+
+    def add_peers(self, peers: tuple[PeerRule, ...] | None, requires: tuple[Selector, ...]) -> int:
+        """Number the peers of an entry."""
+        pivot = None
+        if peers is not None and len(peers) == 1 and isinstance(peers[0], Labelled):
+            pivot = peers[0].selector.pivot
+        return self._add((peers, requires), lambda peer: _matches((peers, requires), peer), pivot)
+
+    def add_subject(self, subject: Subject) -> int:
+        """Number a subject."""
+        return self._add(subject, subject.matches, None if subject.node else subject.selector.pivot)
+
+    def _add(self, what: Hashable, test: Callable[[Peer], Match], pivot: tuple[str, str] | None) -> int:
+        number = self._numbers.get(what)
+        if number is None:
+            number = self._numbers[what] = len(self._tests)
+            self._tests.append(test)
+            (self._others if pivot is None else self._by_pivot.setdefault(pivot, [])).append(number)
+        return number
+
+    @staticmethod
+    def key(peer: Peer) -> Hashable:
+        """Return what tells identities apart here."""
+        return (peer.labels, peer.ip, peer.names, peer.node_labels) if peer.ip or peer.node_labels else peer.labels
+
+    def bits(self, peer: Peer) -> tuple[int, int]:
+        """Return the numbers that a peer meets for sure, and those that are not known, as bits."""
+        key = self.key(peer)
+        found = self._bits.get(key)
+        if found is None:
+            found = self._bits[key] = self._look(peer)
+        return found
+
+    def _look(self, peer: Peer) -> tuple[int, int]:
+        yes = maybe = 0
+        numbers = list(self._others)
+        for pair in set(peer.set.pairs()):
+            numbers += self._by_pivot.get(pair, ())
+        for number in numbers:
+            hit = self._tests[number](peer)
+            if hit:
+                yes |= 1 << number
+            elif hit is None:
+                maybe |= 1 << number
+        return yes, maybe
+
+
+def _matches(what: _Peers, peer: Peer) -> Match:
+    peers, requires = what
+    if any(not required.matches(peer.set) for required in requires):
+        return False
+    if peers is None:
+        return True
+    maybe: Match = False
+    for rule in peers:
+        hit = rule.matches(peer)
+        if hit:
+            return True
+        maybe = None if hit is None else maybe
+    return maybe
