@@ -82,7 +82,7 @@ class Runner:
             ok = True
         except BaseExceptionGroup as errors:
             if run.options.undo_on_failure:
-                await self._undo(journal)
+                await self.undo(journal)
             raise next(_leaves(errors)) from None
         finally:
             run.group = None
@@ -153,7 +153,8 @@ class Runner:
                 await asyncio.sleep(delay)
         return await attempt(self._run)
 
-    async def _undo(self, journal: Journal) -> None:
+    async def undo(self, journal: Journal) -> None:
+        """Take back what this run changed, the last step first; a step that cannot is told and the others go on."""
         for step in reversed(self._steps):
             if step.id not in self.result.changed:
                 continue

@@ -34,7 +34,7 @@ from installer.pipeline.steps.k3s import K3sStep
 from installer.pipeline.steps.kubeconfig import KubeconfigStep
 from installer.pipeline.steps.proofs import PreflightStep, ReadyStep, VerifyStep
 from installer.ports.host import FileState
-from installer.ports.store import RunLock, RunLog, RunStore
+from installer.ports.store import Journal, RunLock, RunLog, RunRecord, RunStore
 
 
 def install_steps() -> list[Step]:
@@ -82,11 +82,12 @@ class Job:
     async def execute(self, plan: Plan) -> Result:
         """Carry out a plan; where nothing is to do, only prove that all is well, and write nothing."""
         needed = any(step.changes for step in plan.steps)
-        if not needed:
-            return await self.runner.execute(plan, NoJournal())
         unfinished = self.runs.unfinished(self.kind)
+        if not needed and unfinished is None:
+            return await self.runner.execute(plan, NoJournal())
         resumed = unfinished.run_id if unfinished else ""
         journal = self.runs.begin(self.kind, _digest(self.run.spec), resumed=resumed)
+        self._keep_goal(journal)
         self.log = self.open_log(journal.run_id)
         self.run.emit(RunStarted(self.run.tools.now(), journal.run_id, str(self.log.path), resumed))
         try:
@@ -97,18 +98,68 @@ class Job:
         self._keep_spec()
         return result
 
+    async def undo(self) -> None:
+        """Take back what this run changed, after it failed; there is nothing to go on with then."""
+        journal = self.runs.begin("undo", _digest(self.run.spec))
+        await self.runner.undo(journal)
+        journal.end(ok=True)
+
     def note(self, event: Event) -> None:
         """Write an event to the log of the run."""
         if self.log is not None:
             self.log.write(json.dumps(event.to_dict(), default=str))
 
+    def _keep_goal(self, journal: Journal) -> None:
+        """Keep what this run is to bring about, so that it can be gone on with if it is killed."""
+        options = self.run.options
+        journal.append(
+            "options",
+            allow_unsupported=options.allow_unsupported,
+            verify=options.verify,
+            ready_timeout=options.ready_timeout,
+            undo_on_failure=options.undo_on_failure,
+        )
+        self._write_spec(journal.folder / "cluster.yaml")
+
     def _keep_spec(self) -> None:
         """Keep the specification that the cluster has now, for the commands that change a part of it."""
+        self._write_spec(self.run.options.state_dir / "cluster.yaml")
+
+    def _write_spec(self, path: Path) -> None:
         document = ClusterDocument.model_validate({"spec": self.run.spec}).model_dump(
             by_alias=True, exclude_defaults=True
         )
         text = yaml.safe_dump({"apiVersion": "beeyard/v1alpha1", "kind": "Cluster", **document}, sort_keys=False)
-        self.run.tools.files.write(self.run.options.state_dir / "cluster.yaml", text.encode(), mode=0o600, backup=False)
+        self.run.tools.files.write(path, text.encode(), mode=0o600, backup=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A run that did not reach its goal and can be gone on with.
+
+    Attributes:
+        record: what its journal tells.
+        spec: what it was to bring about.
+        options: how it behaved.
+    """
+
+    record: RunRecord
+    spec: ClusterSpec
+    options: Options
+
+    @property
+    def step(self) -> str:
+        """Id of the step it stopped in, empty where it stopped between steps."""
+        open_steps = {}
+        for record in self.record.records:
+            if step := record.data.get("step"):
+                open_steps[str(step)] = record.kind != "step-done"
+        return next((step for step, is_open in open_steps.items() if is_open), "")
+
+    @property
+    def killed(self) -> bool:
+        """Whether it has no end: its process was killed."""
+        return self.record.ended is None
 
 
 class NoJournal:
@@ -148,6 +199,7 @@ class InstallService:
     lock: RunLock
     redactor: Redactor
     read_current: Callable[[], FileState | None]
+    read: Callable[[Path], FileState | None]
 
     @asynccontextmanager
     async def open(
@@ -217,6 +269,32 @@ class InstallService:
         document = resolve([Layer("cluster.yaml", yaml.safe_load(record.data))])
         return document.document.spec
 
+    def unfinished(self, environment: Mapping[str, str] | None = None) -> Unfinished | None:
+        """Return the install that is to be gone on with, None where the last one is done, undone or still at work.
+
+        Args:
+            environment: variables for the options of the run that goes on.
+        """
+        record = next(iter(self.runs.history()), None)
+        if record is None or record.ok or record.kind != "install" or _is_taken_back(record) or self._is_at_work():
+            return None
+        try:
+            goal = self.read(record.folder / "cluster.yaml")
+            if goal is None:
+                return None
+            spec = resolve([Layer("cluster.yaml", yaml.safe_load(goal.data))]).document.spec
+        except (BeeyardError, OSError, yaml.YAMLError):  # of no use any more: a new run starts from the beginning
+            return None
+        kept = next((one.data for one in record.records if one.kind == "options"), {})
+        return Unfinished(record, spec, Options(**kept, environment=environment or {}))
+
+    def _is_at_work(self) -> bool:
+        try:
+            with self.lock.hold("beeyard"):
+                return False
+        except BeeyardError:
+            return True
+
     def _learn_secrets(self, spec: ClusterSpec) -> None:
         for key in ("token", "agent-token", "datastore-endpoint"):
             if spec.k3s.config.get(key):
@@ -224,6 +302,10 @@ class InstallService:
         for registry in ((spec.k3s.registries or {}).get("configs") or {}).values():
             if password := ((registry or {}).get("auth") or {}).get("password"):
                 self.redactor.register(str(password))
+
+
+def _is_taken_back(record: RunRecord) -> bool:
+    return any(one.kind == "step-undone" for one in record.records)
 
 
 def with_hubble(spec: ClusterSpec, hubble: Mapping[str, Any]) -> ClusterSpec:

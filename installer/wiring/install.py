@@ -102,4 +102,5 @@ def install_service() -> InstallService:
         lock=FileLock(STATE),
         redactor=redactor,
         read_current=lambda: LocalFiles().read(STATE / "cluster.yaml"),
+        read=LocalFiles().read,
     )
