@@ -107,9 +107,10 @@ class Peer:
         if labels.namespace:
             own = [f"{key}={value}" for key, value in labels.pairs() if not key.startswith("io.")]
             return f"{labels.namespace}/{','.join(own) or 'pod'}"
+        if self.ip and labels.is_world:
+            return f"{self.ip} ({', '.join(sorted(self.names))})" if self.names else self.ip
         reserved = [label.removeprefix("reserved:") for label in self.labels if label.startswith("reserved:")]
-        names = f" ({', '.join(sorted(self.names))})" if self.names else ""
-        return f"{self.ip}{names}" if self.ip else "+".join(reserved) or "unknown"
+        return "+".join(reserved) or self.ip or "unknown"
 
 
 def pod(
@@ -264,8 +265,8 @@ class Verdict:
     @property
     def deciding(self) -> Side | None:
         """The side that made the answer what it is."""
-        sides = [side for side in (self.egress, self.ingress) if side is not None]
-        return next((side for side in sides if side.decision == self.decision), sides[0] if sides else None)
+        sides = [side for side in (self.egress, self.ingress) if side is not None and side.decision == self.decision]
+        return next((side for side in sides if side.origins), sides[0] if sides else None)
 
     @property
     def direction(self) -> Direction | None:
