@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -123,21 +123,31 @@ async def test_an_agent_that_does_not_answer_is_an_error(
 
 
 @asynccontextmanager
-async def reading(kube: KubeClient, api: ApiServer, opener: Kubeconfigs, *names: str) -> AsyncIterator[KubeClient]:
-    """Connect as a user who may list and get these kinds only."""
-    rule = {"apiGroups": ["", "apps", "cilium.io"], "verbs": ["list", "get"], "resources": list(names)}
-    kind = {"apiVersion": f"{RBAC}/v1"}
-    await kube.apply({**kind, "kind": "ClusterRole", "metadata": {"name": "looker"}, "rules": [rule]})
+async def reading(
+    kube: KubeClient,
+    api: ApiServer,
+    opener: Kubeconfigs,
+    *names: str,
+    verbs: Sequence[str] = ("list", "get"),
+    namespace: str = "",
+) -> AsyncIterator[KubeClient]:
+    """Connect as a user who may read these kinds only, in one namespace or in all."""
+    kind = "Role" if namespace else "ClusterRole"
+    metadata = {"name": "looker", **({"namespace": namespace} if namespace else {})}
+    rule = {"apiGroups": ["", "apps", "cilium.io"], "verbs": list(verbs), "resources": list(names)}
+    api_version = {"apiVersion": f"{RBAC}/v1"}
+    await kube.apply({**api_version, "kind": kind, "metadata": metadata, "rules": [rule]})
     subject = {"apiGroup": RBAC, "kind": "User", "name": "reader"}
-    role = {"apiGroup": RBAC, "kind": "ClusterRole", "name": "looker"}
-    binding = {**kind, "kind": "ClusterRoleBinding", "metadata": {"name": "looker"}}
+    role = {"apiGroup": RBAC, "kind": kind, "name": "looker"}
+    binding = {**api_version, "kind": f"{kind}Binding", "metadata": metadata}
     await kube.apply({**binding, "roleRef": role, "subjects": [subject]})
     reader = await opener.open(str(api.kubeconfig("reader")))
     try:
         yield reader
     finally:
         await reader.close()
-        await kube.delete(Resource(f"{RBAC}/v1", "clusterrolebindings", namespaced=False), "looker")
+        plural = f"{kind.lower()}bindings"
+        await kube.delete(Resource(f"{RBAC}/v1", plural, bool(namespace)), "looker", namespace=namespace or None)
 
 
 async def test_what_may_not_be_read_is_told(
