@@ -18,6 +18,7 @@ COMMANDS = {
     "status": ("installer.cli.commands.status", "Show the state of a cluster's nodes, Cilium and Hubble."),
     "verify": ("installer.cli.commands.verify", "Prove the network with real connections and a policy."),
     "hubble": ("installer.cli.commands.hubble", "Switch Hubble on or off."),
+    "tui": ("installer.cli.commands.tui", "Open the cockpit, as beeyard alone does on a terminal."),
     "config": ("installer.cli.commands.config", "Make, check and show beeyard.yaml and the Helm values."),
 }
 """Module and one-line help by command; modules are imported when their command is called."""
@@ -29,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments == ["--version"]:
         sys.stdout.write(f"beeyard {version()}\n")
         sys.exit(0)
+    if not arguments and sys.stdin.isatty() and sys.stderr.isatty():
+        arguments = ["tui"]
     sys.exit(run(arguments))
 
 

@@ -12,13 +12,14 @@ import copy
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from installer.domain.errors import ConnectError
+from installer.ports.contexts import ContextInfo
 
 K3S_KUBECONFIG = Path("/etc/rancher/k3s/k3s.yaml")
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -65,6 +66,50 @@ def find_access(
     if context and len(usable) > 1 and context not in _names(_merged(usable[:1]), "contexts"):
         usable = usable[1:]
     return _access(usable[:1], context)
+
+
+def list_contexts(kubeconfig: str | None, env: Mapping[str, str], k3s: Path = K3S_KUBECONFIG) -> list[ContextInfo]:
+    """List the contexts of all kubeconfigs that ``find_access`` looks at; empty where there is none.
+
+    Raises:
+        ConnectError: ``E-KUBE-002`` a kubeconfig is not valid.
+    """
+    groups = _groups(kubeconfig, env, k3s)
+    contexts = [context for paths in groups for context in _contexts(paths)]
+    first = next((context for context in contexts if context.current), None)
+    return [replace(context, current=context is first) for context in contexts]
+
+
+def has_kubeconfig(kubeconfig: str | None, env: Mapping[str, str], k3s: Path = K3S_KUBECONFIG) -> bool:
+    """Tell whether there is any kubeconfig that can be read, or the service account of a pod."""
+    return bool(_groups(kubeconfig, env, k3s) or env.get("KUBERNETES_SERVICE_HOST"))
+
+
+def _groups(kubeconfig: str | None, env: Mapping[str, str], k3s: Path) -> list[list[Path]]:
+    """Return the readable kubeconfigs; files that are merged into one stand together."""
+    if kubeconfig or env.get("KUBECONFIG"):
+        parts = [kubeconfig] if kubeconfig else env["KUBECONFIG"].split(os.pathsep)
+        found = [path for part in parts if part and (path := Path(part).expanduser()).exists()]
+        return [found] if found else []
+    defaults = (k3s, Path(env.get("HOME") or Path.home()) / ".kube/config")
+    return [[path] for path in defaults if path.is_file() and os.access(path, os.R_OK)]
+
+
+def _contexts(paths: list[Path]) -> list[ContextInfo]:
+    config = _merged(paths)
+    servers = {item["name"]: str(item["cluster"].get("server") or "") for item in config["clusters"]}
+    current = config["current-context"] or (config["contexts"][0]["name"] if len(config["contexts"]) == 1 else "")
+    return [
+        ContextInfo(
+            name=item["name"],
+            server=servers.get(str(item["context"].get("cluster")), ""),
+            user=str(item["context"].get("user") or ""),
+            namespace=str(item["context"].get("namespace") or ""),
+            source=os.pathsep.join(map(str, paths)),
+            current=item["name"] == current,
+        )
+        for item in config["contexts"]
+    ]
 
 
 def _in_cluster(env: Mapping[str, str], tried: list[Path]) -> Access:

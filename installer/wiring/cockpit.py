@@ -1,0 +1,90 @@
+"""Builds what the cockpit works with. Everything heavy is imported when it is first used, after the first picture."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from installer.adapters.store.settings import SettingsFile, log_path, settings_path
+from installer.services.cockpit import ClusterVersions, CockpitServices
+
+if TYPE_CHECKING:
+    from installer.ports.cluster import Kube
+    from installer.ports.contexts import ContextInfo
+
+_LOG_BYTES = 1_000_000
+
+
+def cockpit_services(kubeconfig: str | None = None, context: str | None = None) -> CockpitServices:
+    """Return the services of the cockpit.
+
+    Args:
+        kubeconfig: path that the command line names.
+        context: context that the command line names.
+    """
+    clusters = _Clusters(kubeconfig, context)
+    return CockpitServices(
+        settings=SettingsFile(settings_path()),
+        contexts=clusters.contexts,
+        connect=clusters.connect,
+        versions=_versions,
+        has_kubeconfig=clusters.exist,
+        context=context or "",
+        log_file=_open_log(log_path()),
+    )
+
+
+class _Clusters:
+    """The clusters of the kubeconfigs."""
+
+    def __init__(self, kubeconfig: str | None, context: str | None):
+        self._kubeconfig = kubeconfig
+        self._context = context
+
+    def exist(self) -> bool:
+        """Whether there is a kubeconfig that can be read."""
+        from installer.adapters.kube.access import has_kubeconfig
+
+        return has_kubeconfig(self._kubeconfig, os.environ)
+
+    async def contexts(self) -> Sequence[ContextInfo]:
+        """List the contexts."""
+        import asyncio
+
+        return await asyncio.to_thread(self._read)
+
+    def _read(self) -> Sequence[ContextInfo]:
+        from installer.adapters.kube.access import list_contexts
+
+        return list_contexts(self._kubeconfig, os.environ)
+
+    async def connect(self, target: ContextInfo | None) -> Kube:
+        """Connect to a context, to the usual one for None."""
+        from installer.adapters.kube.opener import Kubeconfigs
+
+        if target is None:
+            return await Kubeconfigs().open(self._kubeconfig, self._context)
+        source = target.source if target.source and os.pathsep not in target.source else self._kubeconfig
+        return await Kubeconfigs().open(source, target.name)
+
+
+async def _versions(kube: Kube) -> ClusterVersions:
+    from installer.services.cluster_versions import read_versions
+
+    return await read_versions(kube)
+
+
+def _open_log(path: Path) -> Path | None:
+    """Send Python's logging to a file; None where it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handler = RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8")
+    except OSError:
+        return None
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    return path
