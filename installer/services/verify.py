@@ -10,16 +10,20 @@ from __future__ import annotations
 import asyncio
 import copy
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from installer.domain.errors import BeeyardError, DeadlineError
+from installer.domain.flows.flow import Answer, Flow
+from installer.domain.flows.flow_filter import FilterSet, FlowFilter
 from installer.domain.verification import Check, Outcome, Report
 from installer.ports.cluster import CONFIG_MAPS, NAMESPACES, NODES, PODS, SERVICE_ACCOUNTS, SERVICES, Kube, Object
+from installer.ports.flows import FlowRequest
 from installer.ports.hubble import Hubbles
+from installer.services.relay import open_relay
 
 LABELS = "app.kubernetes.io/managed-by=beeyard,beeyard.dev/purpose=verify"
 PREFIX = "beeyard-verify-"
@@ -158,27 +162,20 @@ class Proof:
         if reason:
             self._add(Check("hubble", title, Outcome.UNCHECKED, reason))
             return
-        name = str(running[0]["metadata"]["name"])
-        await self._check(
-            "hubble", title, lambda: self._dropped_flow(name), fix="Look at `beeyard status`, line hubble-relay."
-        )
+        await self._check("hubble", title, self._dropped_flow, fix="Look at `beeyard status`, line hubble-relay.")
 
-    async def _dropped_flow(self, relay: str) -> tuple[bool, str]:
-        wanted = {
-            "source_pod": [f"{self._namespace}/intruder"],
-            "destination_pod": [f"{self._namespace}/backend"],
-            "verdict": ["DROPPED"],
-        }
+    async def _dropped_flow(self) -> tuple[bool, str]:
+        wanted = FlowFilter(
+            source_pod=(f"{self._namespace}/intruder",),
+            destination_pod=(f"{self._namespace}/backend",),
+            verdict=("DROPPED",),
+        )
+        request = FlowRequest(FilterSet((wanted,)), number=20, since=self._since - 1)
         deadline = self.now() + POLICY_TIMEOUT
-        async with (
-            self.kube.port_forward(relay, self.cilium_namespace, 4245) as port,
-            self.hubbles.open(f"127.0.0.1:{port}") as hubble,
-        ):
+        async with open_relay(self.kube, self.hubbles, self.cilium_namespace) as hubble:
             while self.now() < deadline:
-                async for record in hubble.flows(whitelist=[wanted], number=20, since=self._since - 1):
-                    if "flow" in record:
-                        reason = record["flow"].get("drop_reason_desc", "")
-                        return True, f"intruder -> backend DROPPED {reason}".strip()
+                if flow := await _first_flow(hubble.batches(request)):
+                    return True, f"intruder -> backend DROPPED {flow.drop_reason_desc}".strip()
                 await asyncio.sleep(0.3)
         return False, f"no dropped flow from the intruder within {POLICY_TIMEOUT:.0f} s"
 
@@ -349,3 +346,12 @@ def _waiting(pod: Object | None) -> str:
         if condition["status"] != "True" and condition.get("message"):
             return str(condition["message"])
     return str(status.get("phase", "unknown"))
+
+
+async def _first_flow(batches: AsyncGenerator[Sequence[Answer], None]) -> Flow | None:
+    async with aclosing(batches):
+        async for batch in batches:
+            for answer in batch:
+                if answer.flow:
+                    return answer.flow
+    return None

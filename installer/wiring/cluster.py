@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from installer.adapters.store.assets import asset
+from installer.ports.hubble import PLAIN, Access
 
 if TYPE_CHECKING:
     from installer.domain.releases import Releases
@@ -31,11 +32,11 @@ class LazyHubbles:
     """Loads gRPC when the first connection is opened."""
 
     @asynccontextmanager
-    async def open(self, address: str) -> AsyncIterator[Hubble]:
+    async def open(self, address: str, access: Access = PLAIN) -> AsyncIterator[Hubble]:
         """Connect."""
         from installer.adapters.hubble.client import GrpcHubbles
 
-        async with GrpcHubbles().open(address) as hubble:
+        async with GrpcHubbles().open(address, access) as hubble:
             yield hubble
 
 

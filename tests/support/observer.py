@@ -9,9 +9,17 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc.aio
-from google.protobuf import json_format
+from google.protobuf import field_mask_pb2, json_format
 
-from installer.adapters.hubble._proto import flow_pb2, observer_pb2, observer_pb2_grpc, relay_pb2
+from installer.adapters.hubble._proto import (
+    flow_pb2,
+    health_pb2,
+    health_pb2_grpc,
+    observer_pb2,
+    observer_pb2_grpc,
+    peer_pb2_grpc,
+    relay_pb2,
+)
 
 Response = observer_pb2.GetFlowsResponse
 Filter = flow_pb2.FlowFilter
@@ -85,16 +93,47 @@ def flow_matches(flow: flow_pb2.Flow, wanted: Filter) -> bool:
     return True
 
 
+def masked(response: Response, mask: field_mask_pb2.FieldMask) -> Response:
+    """Leave only what the mask names of a flow."""
+    if not mask.paths or not response.HasField("flow"):
+        return response
+    answer = Response(node_name=response.node_name, time=response.time)
+    answer.flow.SetInParent()
+    mask.MergeMessage(response.flow, answer.flow)
+    return answer
+
+
+class Health(health_pb2_grpc.HealthServicer):
+    """gRPC's health service, in the state it was given."""
+
+    def __init__(self, status: int = health_pb2.HealthCheckResponse.SERVING):
+        self.status = status
+
+    async def Check(self, request: Any, context: Any) -> health_pb2.HealthCheckResponse:  # noqa: N802
+        """Answer for Hubble's service only."""
+        if request.service != "hubble.server.Observer":
+            await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
+        return health_pb2.HealthCheckResponse(status=self.status)
+
+    async def Watch(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Refuse."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "Watch not implemented")
+
+
 class Observer(observer_pb2_grpc.ObserverServicer):
     """Serves what it holds. Knobs make it fail.
 
     Attributes:
         responses: everything it holds, oldest first.
         requests: every GetFlows request it got.
+        metadata: that of every call.
         streams: GetFlows streams open now.
+        sent: flows sent to all streams.
         stall_after: answer so many, then send nothing more and keep the stream open.
         stalled: no method answers any more.
         failure: status and text with which every method ends.
+        older: fields that this server does not know yet.
+        agent_events: what it serves as an agent; None: it is Relay.
     """
 
     def __init__(
@@ -108,10 +147,14 @@ class Observer(observer_pb2_grpc.ObserverServicer):
     ):
         self.responses = [response_of(fields) for fields in responses]
         self.requests: list[observer_pb2.GetFlowsRequest] = []
+        self.metadata: list[dict[str, Any]] = []
         self.streams = 0
+        self.sent = 0
         self.stall_after: int | None = None
         self.stalled = False
         self.failure: tuple[grpc.StatusCode, str] | None = None
+        self.older: set[str] = set()
+        self.agent_events: list[observer_pb2.GetAgentEventsResponse] | None = None
         self._nodes = tuple(nodes)
         self._unavailable = tuple(unavailable)
         self._version = version
@@ -142,8 +185,9 @@ class Observer(observer_pb2_grpc.ObserverServicer):
             async for response in self._select(request):
                 if sent == self.stall_after:
                     await asyncio.Event().wait()
-                yield response
+                yield masked(response, request.field_mask)
                 sent += 1
+                self.sent += 1
             if sent == self.stall_after:
                 await asyncio.Event().wait()
         finally:
@@ -152,9 +196,11 @@ class Observer(observer_pb2_grpc.ObserverServicer):
     async def GetAgentEvents(  # noqa: N802
         self, request: observer_pb2.GetAgentEventsRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[observer_pb2.GetAgentEventsResponse]:
-        """Refuse, as Relay does."""
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "GetAgentEvents not implemented")
-        yield observer_pb2.GetAgentEventsResponse()  # type: ignore[unreachable]  # makes it a generator
+        """Serve those it was given, or refuse as Relay does."""
+        if self.agent_events is None:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "GetAgentEvents not implemented")
+        for event in self.agent_events[-request.number :]:
+            yield event
 
     async def GetDebugEvents(  # noqa: N802
         self, request: observer_pb2.GetDebugEventsRequest, context: grpc.aio.ServicerContext[Any, Any]
@@ -204,6 +250,7 @@ class Observer(observer_pb2_grpc.ObserverServicer):
 
     async def _gate(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         """Fail or hang as told."""
+        self.metadata.append(dict(context.invocation_metadata() or ()))
         if self.failure:
             await context.abort(*self.failure)
         if self.stalled:
@@ -212,6 +259,9 @@ class Observer(observer_pb2_grpc.ObserverServicer):
     async def _check_filters(
         self, request: observer_pb2.GetFlowsRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> None:
+        mask = request.field_mask
+        if not mask.IsValidForDescriptor(flow_pb2.Flow.DESCRIPTOR) or self.older & set(mask.paths):
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "invalid fieldmask")
         try:
             for wanted in (*request.whitelist, *request.blacklist):
                 for field, values in wanted.ListFields():
@@ -272,14 +322,19 @@ async def serve(
     *,
     address: str = "127.0.0.1:0",
     credentials: grpc.ServerCredentials | None = None,
+    health: Health | None = None,
+    peers: peer_pb2_grpc.PeerServicer | None = None,
 ) -> AsyncIterator[str]:
     """Run a gRPC server with this Observer (or without any service) and give its ``host:port``."""
     server = grpc.aio.server()
     if servicer is not None:
         observer_pb2_grpc.add_ObserverServicer_to_server(servicer, server)
+    health_pb2_grpc.add_HealthServicer_to_server(health or Health(), server)
+    if peers is not None:
+        peer_pb2_grpc.add_PeerServicer_to_server(peers, server)
     port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     await server.start()
     try:
-        yield f"{address.rpartition(':')[0]}:{port}"
+        yield address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
     finally:
         await server.stop(None)

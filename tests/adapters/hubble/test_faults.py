@@ -6,7 +6,7 @@ import asyncio
 import datetime
 import ipaddress
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,24 @@ from cryptography.x509.oid import NameOID
 
 from installer.adapters.hubble.client import GrpcHubble, GrpcHubbles
 from installer.domain.errors import BeeyardError, ConnectError, DeadlineError, UsageError
+from installer.domain.flows.flow import Answer
+from installer.domain.flows.flow_filter import FilterSet, FlowFilter
+from installer.ports.flows import FlowRequest
 from tests.support.observer import Observer, serve
 
 FLOW = {"flow": {"uuid": "one", "verdict": "DROPPED"}}
+FOLLOW = FlowRequest(follow=True)
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 
 
-async def collect(hubble: GrpcHubble, **kwargs: Any) -> list[Any]:
-    return [answer async for answer in hubble.flows(**kwargs)]
+async def collect(hubble: GrpcHubble, wanted: FlowRequest = FlowRequest()) -> list[Answer]:  # noqa: B008
+    return [answer async for batch in hubble.batches(wanted) for answer in batch]
+
+
+async def first(stream: AsyncIterator[Sequence[Answer]]) -> str:
+    flow = (await anext(stream))[0].flow
+    assert flow is not None
+    return flow.uuid
 
 
 def refused_address() -> str:
@@ -75,7 +85,7 @@ async def raw_server(handle: Handler) -> AsyncIterator[str]:
 async def test_a_refused_port_is_a_connect_error_with_the_reason() -> None:
     address = refused_address()
     async with GrpcHubbles().open(address) as hubble:
-        for call in (hubble.status(), collect(hubble, follow=True)):
+        for call in (hubble.status(), collect(hubble, FOLLOW)):
             with pytest.raises(ConnectError) as caught:
                 await call
             assert caught.value.code == "E-HUBBLE-001"
@@ -146,8 +156,8 @@ async def test_a_stream_that_stops_without_closing_is_held_for_dead() -> None:
     observer = Observer([FLOW, FLOW])
     observer.stall_after = 1
     async with serve(observer) as address, GrpcHubbles(idle_timeout=0.2).open(address) as hubble:
-        async with aclosing(hubble.flows()) as stream:
-            assert (await anext(stream))["flow"]["uuid"] == "one"
+        async with aclosing(hubble.batches(FlowRequest())) as stream:
+            assert await first(stream) == "one"
             with pytest.raises(DeadlineError) as caught:
                 await anext(stream)
         await observer.wait_streams(0)
@@ -165,12 +175,12 @@ async def test_a_quiet_followed_stream_lives_as_long_as_its_server_answers() -> 
 
     observer = Counting()
     async with serve(observer) as address, GrpcHubbles(idle_timeout=0.05).open(address) as hubble:
-        async with aclosing(hubble.flows(follow=True)) as stream:
-            following = asyncio.ensure_future(anext(stream))
+        async with aclosing(hubble.batches(FOLLOW)) as stream:
+            following = asyncio.ensure_future(first(stream))
             for _ in range(3):
                 await asked.acquire()
             await observer.add(FLOW)
-            assert (await following)["flow"]["uuid"] == "one"
+            assert await following == "one"
         await observer.wait_streams(0)
 
 
@@ -180,7 +190,7 @@ async def test_a_followed_stream_of_a_server_that_hangs_ends_in_an_error() -> No
     async with (
         serve(observer) as address,
         hubbles.open(address) as hubble,
-        aclosing(hubble.flows(follow=True)) as flows,
+        aclosing(hubble.batches(FOLLOW)) as flows,
     ):
         following = asyncio.ensure_future(anext(flows))
         await observer.wait_streams(1)
@@ -195,7 +205,7 @@ async def test_a_server_that_goes_away_in_mid_stream_is_a_connect_error() -> Non
     observer.stall_after = 1
     server = serve(observer)
     address = await server.__aenter__()
-    async with GrpcHubbles().open(address) as hubble, aclosing(hubble.flows()) as stream:
+    async with GrpcHubbles().open(address) as hubble, aclosing(hubble.batches(FlowRequest())) as stream:
         await anext(stream)
         following = asyncio.ensure_future(anext(stream))
         await server.__aexit__(None, None, None)
@@ -218,7 +228,7 @@ async def test_closing_the_connection_ends_a_reader_with_our_error() -> None:
     observer = Observer()
     async with serve(observer) as address:
         async with GrpcHubbles().open(address) as hubble:
-            reader = asyncio.ensure_future(collect(hubble, follow=True))
+            reader = asyncio.ensure_future(collect(hubble, FOLLOW))
             await observer.wait_streams(1)
         with pytest.raises(ConnectError):
             await reader
@@ -260,7 +270,7 @@ async def test_a_server_without_the_service_is_named_as_such() -> None:
 async def test_a_filter_that_the_server_does_not_know_is_refused() -> None:
     async with serve(Observer()) as address, GrpcHubbles().open(address) as hubble:
         with pytest.raises(UsageError) as caught:
-            await collect(hubble, whitelist=[{"http_path": ["/a"]}])
+            await collect(hubble, FlowRequest(FilterSet((FlowFilter(http_path=("/a",)),))))
     assert "http_path" in caught.value.why
 
 
