@@ -1,0 +1,1 @@
+"""Printing of flows, agent events and debug events: hubble's formats byte for byte, and ours."""
