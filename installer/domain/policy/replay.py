@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 from installer.domain.flows.flow import HTTP, Endpoint, Flow, Layer4
+from installer.domain.policy.labels import CLUSTER, NAMESPACE
 from installer.domain.policy.model import DNSQuery, HTTPRequest, Layer7, Peer, Traffic
 from installer.domain.policy.patterns import plain_name
 
@@ -18,9 +19,11 @@ class Replay:
 
     Args:
         names: DNS names by address, as observed elsewhere (DNS flows); used where a flow itself carries none.
+        cluster: name of the local cluster.
     """
 
-    def __init__(self, names: Mapping[str, frozenset[str]] | None = None):
+    def __init__(self, names: Mapping[str, frozenset[str]] | None = None, *, cluster: str = "default"):
+        self._cluster = cluster
         self._names: dict[str, frozenset[str]] = dict(names or {})
         self._peers: dict[object, Peer] = {}
 
@@ -47,7 +50,7 @@ class Replay:
         return Traffic(source, dest, port[1], port[0], _request(flow))
 
     def _peer(self, endpoint: Endpoint, ip: str, names: tuple[str, ...]) -> Peer | None:
-        if not endpoint.labels:
+        if not endpoint.labels and not endpoint.namespace:
             return None
         outside = not endpoint.namespace
         key = (endpoint.labels, ip, names) if outside else (endpoint.labels, endpoint.pod_name)
@@ -59,11 +62,18 @@ class Replay:
         return found
 
     def _make(self, endpoint: Endpoint, ip: str, names: tuple[str, ...]) -> Peer:
-        labels = tuple(sorted(set(endpoint.labels)))
+        labels = tuple(sorted({*endpoint.labels, *self._implied(endpoint)}))
         world = any(label.startswith("reserved:world") for label in labels)
         name = f"{endpoint.namespace}/{endpoint.pod_name}" if endpoint.pod_name else ""
         known = frozenset(map(plain_name, names)) or self._names.get(ip)
         return Peer(labels, ip=ip, names=known if world else None, name=name)
+
+    def _implied(self, endpoint: Endpoint) -> Iterable[str]:
+        """Yield the labels that every pod's identity has, also where the flow's mask left them out."""
+        if endpoint.namespace:
+            yield f"k8s:{NAMESPACE}={endpoint.namespace}"
+            if not any(label.startswith(f"k8s:{CLUSTER}=") for label in endpoint.labels):
+                yield f"k8s:{CLUSTER}={endpoint.cluster_name or self._cluster}"
 
 
 def _opens(flow: Flow) -> bool:
