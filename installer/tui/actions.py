@@ -60,6 +60,7 @@ APP_ACTIONS = (
     Action(
         "app.contexts", "Cluster", "Choose another cluster of the kubeconfig.", ("C",), group="Cluster", footer=True
     ),
+    Action("app.explain", "Explain", "Tell why the cluster is not connected.", ("E",), group="Cluster"),
     Action("app.reconnect", "Reconnect", "Try to reach the cluster now.", ("R",), group="Cluster"),
     Action("app.kubectl", "kubectl", "Open k9s, else a shell with kubectl on this cluster.", ("K",), group="Cluster"),
     Action("app.shell", "Shell", "Open a shell; leaving it comes back here.", ("exclamation_mark",), group="Cluster"),

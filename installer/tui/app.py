@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 from textual import work
 from textual.app import App
@@ -25,6 +25,7 @@ from installer.tui.connection import Connection, ConnectionChanged
 from installer.tui.failures import as_beeyard_error
 from installer.tui.keymap import check_keymap
 from installer.tui.palette import ActionCommands
+from installer.tui.run.host import RunChanged, RunHost, RunState
 from installer.tui.screen import AreaScreen
 from installer.tui.services import CockpitServices
 from installer.tui.settings import Settings
@@ -33,15 +34,6 @@ LOG = logging.getLogger("beeyard.cockpit")
 KUBECTL_GREETING = "kubectl uses the cluster of the cockpit: exit comes back to it."
 RUN_GOES_ON = "It stops after what it is doing now and can be resumed at the next start."
 Severity = Literal["information", "warning", "error"]
-
-
-class RunningJob(Protocol):
-    """A run that belongs to the app, as far as the shell needs it."""
-
-    @property
-    def running(self) -> bool:
-        """Whether it goes on."""
-        ...
 
 
 class Cockpit(App[int]):
@@ -58,7 +50,7 @@ class Cockpit(App[int]):
         connection: the cluster in use.
         frames: screens that show the connection.
         lost_events: events that were lost on the way (ring, Hubble, kernel).
-        run_host: the run of this cockpit, None before there is one.
+        run_host: the run of this cockpit.
     """
 
     TITLE = "beeyard"
@@ -90,7 +82,7 @@ class Cockpit(App[int]):
         self.connection = Connection(services, self._connection_changed)
         self.frames: set[AreaScreen] = set()
         self.contexts: Sequence[ContextInfo] = ()
-        self.run_host: RunningJob | None = None
+        self.run_host = RunHost(self, services.install)
         self._wanted = area or settings.area
         self._notes = list(notes)
         self._screens: dict[str, type[AreaScreen]] = {}
@@ -131,6 +123,8 @@ class Cockpit(App[int]):
         self._apply_keymap()
         self._find_clusters()
         self.preload_areas()
+        if self.services.install is not None:
+            self._offer_resume()
 
     def _tell_notes(self) -> None:
         for note in self._notes:
@@ -143,6 +137,30 @@ class Cockpit(App[int]):
         for one in self.areas:
             self._screens.setdefault(one.id, one.load())
         self.call_from_thread(self._apply_keymap)
+
+    @work(group="resume", exit_on_error=False)
+    async def _offer_resume(self) -> None:
+        """Ask about a run that was not finished."""
+        from installer.tui.run.opening import offer_resume
+
+        await offer_resume(self)
+
+    async def show_run(self) -> None:
+        """Show the run of this cockpit."""
+        from installer.tui.run.opening import show_run
+
+        await show_run(self)
+
+    def on_run_changed(self, message: RunChanged) -> None:
+        """Tell how a run ended, wherever the user is; a cluster may be there now, or gone."""
+        if message.state in (RunState.DONE, RunState.UNDONE):
+            self.connection.retry()
+        if getattr(self.screen, "shows_run", False):
+            return
+        if message.state is RunState.DONE:
+            self.tell("The install is done")
+        elif message.state is RunState.FAILED and self.run_host.view.error is not None:
+            self.tell("The install failed", self.run_host.view.error.what, "error")
 
     def _maker(self, area: Area) -> Callable[[], AreaScreen]:
         return lambda: self._screens.setdefault(area.id, area.load())()
@@ -172,6 +190,10 @@ class Cockpit(App[int]):
         mine = self._keys.get(action.id)
         keys = mine.split(",") if mine else action.keys
         return " ".join(self.get_key_display(Binding(key, "", "")) for key in keys[:2])
+
+    def key_for(self, name: str) -> str:
+        """Return the keys of an action of the app by its id, as they are printed."""
+        return next((self.keys_of(action) for action in APP_ACTIONS if action.id == name), "")
 
     def _usable(self, screen: Screen[Any], action: Action) -> bool:
         name, _, arguments = action.action.partition("(")
@@ -223,6 +245,13 @@ class Cockpit(App[int]):
         for frame in self.frames:
             if frame.is_attached:
                 frame.show_connection()
+
+    def action_explain(self) -> None:
+        """Tell why the cluster is not connected."""
+        if self.connection.error is not None:
+            self.show_error(self.connection.error)
+        else:
+            self.tell(f"The cluster is {self.connection.state}.")
 
     def action_reconnect(self) -> None:
         """Try to reach the cluster now."""
@@ -372,8 +401,9 @@ class Cockpit(App[int]):
         """Leave; ask first while a run goes on."""
         from installer.tui.dialogs.confirm import Confirm
 
-        if self.run_host is not None and self.run_host.running:
+        if self.run_host.running:
             question = Confirm("Quit while the run goes on?", RUN_GOES_ON, yes="Stop it and quit", no="Stay")
             if not await self.push_screen_wait(question):
                 return
+        await self.run_host.stop()
         self.exit(0)

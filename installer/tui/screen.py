@@ -68,7 +68,7 @@ class AreaScreen(Screen[None]):
     def show_connection(self) -> None:
         """Bring banner and status bar up to date."""
         app = self.cockpit
-        self.query_one(ConnectionBanner).show(app.connection)
+        self.query_one(ConnectionBanner).show(app.connection, app.key_for("app.explain"))
         self.query_one(StatusBar).show(app.connection, app.lost_events, ascii_only=app.settings.ascii)
 
     @on(ConnectionChanged)

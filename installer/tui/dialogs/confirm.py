@@ -44,8 +44,8 @@ class Confirm(ModalScreen[bool]):
                     yield Static(f"Type {self._word} to go on:", classes="dialog-hint", markup=False)
                     yield Input(id="word")
             with Horizontal(classes="dialog-buttons"):
-                yield Button(self._buttons[1], id="no", variant="primary")
-                yield Button(self._buttons[0], id="yes", variant="error", disabled=bool(self._word))
+                yield Button(self._buttons[1], id="no", variant="primary", compact=True)
+                yield Button(self._buttons[0], id="yes", variant="error", disabled=bool(self._word), compact=True)
 
     def on_mount(self) -> None:
         """Let Enter mean no."""

@@ -39,8 +39,8 @@ class ErrorDialog(ModalScreen[None]):
                         yield Label(label, classes="dialog-label")
                         yield Static(printable(text), classes="dialog-text", markup=False)
             with Horizontal(classes="dialog-buttons"):
-                yield Button("Close", id="close", variant="primary")
-                yield Button("Copy", id="copy")
+                yield Button("Close", id="close", variant="primary", compact=True)
+                yield Button("Copy", id="copy", compact=True)
 
     def on_mount(self) -> None:
         """Let Enter close it."""

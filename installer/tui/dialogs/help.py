@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from textwrap import wrap
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -14,6 +16,36 @@ from textual.widgets import Static
 
 from installer.tui.actions import Action
 
+Row = tuple[str, str, str]
+"""Keys, title and help of an action."""
+
+
+class KeyTable(Static):
+    """Three columns; the last one wraps below itself.
+
+    Args:
+        rows: keys, title and help.
+        keys: width of the keys.
+        titles: width of the titles.
+    """
+
+    def __init__(self, rows: list[Row], keys: int, titles: int):
+        super().__init__()
+        self._rows = rows
+        self._widths = keys, titles
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Wrap for the new width."""
+        self.update(Content("\n").join(self._line(row, event.size.width) for row in self._rows))
+
+    def _line(self, row: Row, width: int) -> Content:
+        keys, titles = self._widths
+        indent = keys + titles + 4
+        text = f"\n{' ' * indent}".join(wrap(row[2], max(width - indent, 16)))
+        return Content.assemble(
+            (row[0].rjust(keys), "$primary"), "  ", row[1].ljust(titles), "  ", (text, "$foreground-muted")
+        )
+
 
 class HelpScreen(ModalScreen[None]):
     """Keys, titles and sentences of all actions that work here.
@@ -21,12 +53,12 @@ class HelpScreen(ModalScreen[None]):
     Args:
         title: the screen it is about.
         intro: what the screen is for.
-        sections: heading and (keys, title, help) of its actions.
+        sections: headings, each with its actions.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark,f12", "dismiss", "Close")]
 
-    def __init__(self, title: str, intro: str, sections: Iterable[tuple[str, list[tuple[str, str, str]]]]):
+    def __init__(self, title: str, intro: str, sections: Iterable[tuple[str, list[Row]]]):
         super().__init__()
         self._title = title
         self._intro = intro
@@ -34,29 +66,22 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """Lay it out."""
-        keys = max((len(row[0]) for _, rows in self._sections for row in rows), default=0)
-        titles = max((len(row[1]) for _, rows in self._sections for row in rows), default=0)
+        rows = [row for _, rows in self._sections for row in rows]
+        keys, titles = (max((len(row[column]) for row in rows), default=0) for column in (0, 1))
         with Vertical(classes="dialog -wide") as dialog:
             dialog.border_title = f"Help: {self._title}"
             dialog.border_subtitle = "Esc closes"
             with VerticalScroll(classes="dialog-body"):
                 if self._intro:
                     yield Static(self._intro, markup=False, classes="dialog-intro")
-                for heading, rows in self._sections:
-                    yield Static(heading, classes="dialog-heading", markup=False)
-                    yield Static(Content("\n").join(_row(row, keys, titles) for row in rows))
+                for number, (heading, found) in enumerate(self._sections):
+                    yield Static(heading, classes="dialog-heading" if number else "dialog-heading -first", markup=False)
+                    yield KeyTable(found, keys, titles)
 
 
-def _row(row: tuple[str, str, str], keys: int, titles: int) -> Content:
-    key, title, text = row
-    return Content.assemble(
-        (key.rjust(keys), "$primary"), "  ", (title.ljust(titles), "bold"), "  ", (text, "$text-muted")
-    )
-
-
-def sections(groups: Iterable[tuple[str, Action, str]]) -> list[tuple[str, list[tuple[str, str, str]]]]:
+def sections(groups: Iterable[tuple[str, Action, str]]) -> list[tuple[str, list[Row]]]:
     """Put (default heading, action, keys) under the headings of their groups, in the order of their first action."""
-    found: dict[str, list[tuple[str, str, str]]] = {}
+    found: dict[str, list[Row]] = {}
     for heading, action, keys in groups:
         found.setdefault(action.group or heading, []).append((keys, action.title, action.help))
     return list(found.items())

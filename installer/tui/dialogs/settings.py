@@ -43,8 +43,8 @@ class SettingsDialog(ModalScreen[None]):
                 yield from _row("Begin with", "area", areas, settings.area)
                 yield Static(f"Keys and saved filters: {self.cockpit.services.settings.path}", classes="dialog-hint")
             with Horizontal(classes="dialog-buttons"):
-                yield Button("Close", id="close", variant="primary")
-                yield Button("Edit the file", id="edit")
+                yield Button("Close", id="close", variant="primary", compact=True)
+                yield Button("Edit the file", id="edit", compact=True)
 
     @on(Select.Changed)
     def _changed(self, event: Select.Changed) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
@@ -9,31 +12,43 @@ from installer.domain.text import printable
 from installer.tui.connection import Connection
 
 
-class ConnectionBanner(Static):
-    """Two lines at most; not there while all is well."""
+class ConnectionBanner(Vertical):
+    """Two lines, the cause and what follows; not there while all is well. A click explains."""
 
     DEFAULT_CSS = """
     ConnectionBanner {
-        display: none; width: 100%; height: auto; max-height: 3; padding: 0 1;
-        background: $error 20%; color: $foreground;
+        display: none; height: auto; background: $error 18%; color: $foreground; padding: 0 1; pointer: pointer;
+        Static { width: 100%; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
+        .why { color: $text-muted; }
     }
     ConnectionBanner.-shown { display: block; }
+    .-short ConnectionBanner .why { display: none; }
     """
 
-    def show(self, connection: Connection) -> None:
-        """Show what is wrong, or nothing."""
+    def compose(self) -> ComposeResult:
+        """Make the lines."""
+        yield Static(classes="what")
+        yield Static(classes="why")
+
+    def show(self, connection: Connection, explain: str) -> None:
+        """Show what is wrong, or nothing.
+
+        Args:
+            connection: the connection.
+            explain: the key that explains.
+        """
         error = connection.error
         shown = error is not None and connection.state in ("lost", "refused")
         self.set_class(shown, "-shown")
-        if shown and error is not None:
-            self.update(_words(connection))
+        if not shown or error is None:
+            return
+        what = printable(error.what)
+        self.query_one(".what", Static).update(Content.styled(what[:1].upper() + what[1:], "bold"))
+        then = "It comes back by itself." if connection.state == "lost" else f"{printable(error.fix)}"
+        why = " ".join(printable(error.why).split())
+        self.query_one(".why", Static).update(Content(f"{explain} explains. {then} {why}"))
 
-
-def _words(connection: Connection) -> Content:
-    error = connection.error
-    assert error is not None
-    what = printable(error.what)
-    line = f"{what[:1].upper()}{what[1:]}"
-    why = f"{printable(error.why)}. " if error.why else ""
-    then = "It comes back by itself; R tries now." if connection.state == "lost" else printable(error.fix)
-    return Content.assemble((line, "bold"), ("  " + error.code, "$text-muted"), "\n", why, then)
+    async def on_click(self, event: events.Click) -> None:
+        """Explain."""
+        event.stop()
+        await self.run_action("app.explain")
