@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from installer.domain.overview import Overview
     from installer.ports.cluster import Kube
     from installer.ports.contexts import ContextInfo
     from installer.ports.settings import SettingsStore
+    from installer.services.install import InstallService
+    from installer.services.setup import SetupService
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,13 @@ async def no_contexts() -> Sequence[ContextInfo]:
     return ()
 
 
+async def no_overview(kube: Kube, ask_network: bool) -> AsyncGenerator[Overview, None]:
+    """Yield nothing where nobody reads overviews."""
+    del kube, ask_network
+    for overview in ():
+        yield overview
+
+
 @dataclass(slots=True, kw_only=True)
 class CockpitServices:
     """Ports and use cases of the cockpit. New fields have a default, so that tests give only what they need.
@@ -55,6 +66,11 @@ class CockpitServices:
         root: whether we may change this host.
         environment: environment variables.
         log_file: where the cockpit writes its log, None for nowhere.
+        setup: makes what the setup works with, at first use; None where nothing can be set up.
+        install: makes the service that installs, at first use; None where nothing can be installed.
+        reports: folder where reports of runs are saved.
+        overview: follows the overview of a cluster; the flag lets it ask the network for newer versions.
+        now: UNIX time.
         pause: waits some seconds; tests replace it by something that waits for them.
     """
 
@@ -67,4 +83,9 @@ class CockpitServices:
     root: bool = field(default_factory=lambda: os.geteuid() == 0)
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     log_file: Path | None = None
+    setup: Callable[[], SetupService] | None = None
+    install: Callable[[], InstallService] | None = None
+    reports: Path = field(default_factory=Path.cwd)
+    overview: Callable[[Kube, bool], AsyncGenerator[Overview, None]] = no_overview
+    now: Callable[[], float] = time.time
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep

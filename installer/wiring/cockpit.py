@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +14,11 @@ from installer.adapters.store.settings import SettingsFile, log_path, settings_p
 from installer.services.cockpit import ClusterVersions, CockpitServices
 
 if TYPE_CHECKING:
+    from installer.domain.overview import Overview
     from installer.ports.cluster import Kube
     from installer.ports.contexts import ContextInfo
+    from installer.services.install import InstallService
+    from installer.services.setup import SetupService
 
 _LOG_BYTES = 1_000_000
 
@@ -32,7 +36,10 @@ def cockpit_services(kubeconfig: str | None = None, context: str | None = None) 
         contexts=clusters.contexts,
         connect=clusters.connect,
         versions=_versions,
+        install=_install,
+        setup=_setup,
         has_kubeconfig=clusters.exist,
+        overview=_overview,
         context=context or "",
         log_file=_open_log(log_path()),
     )
@@ -72,10 +79,37 @@ class _Clusters:
         return await Kubeconfigs().open(source, target.name)
 
 
+def _setup() -> SetupService:
+    """Make what the setup works with."""
+    from installer.adapters.host.files import LocalFiles
+    from installer.services.setup import SetupService
+    from installer.wiring.install import STATE, install_service
+
+    return SetupService(install_service(), LocalFiles(), dict(os.environ), STATE, root=os.geteuid() == 0)
+
+
+def _install() -> InstallService:
+    """Make the service that installs."""
+    from installer.wiring.install import install_service
+
+    return install_service()
+
+
 async def _versions(kube: Kube) -> ClusterVersions:
     from installer.services.cluster_versions import read_versions
 
     return await read_versions(kube)
+
+
+async def _overview(kube: Kube, ask_network: bool) -> AsyncGenerator[Overview, None]:
+    from installer.services.overview import follow
+    from installer.wiring.cluster import LazyHubbles, known_releases, newest_k3s
+
+    newest = newest_k3s if ask_network else None
+    overviews = follow(kube, hubbles=LazyHubbles(), releases=known_releases(), newest_k3s=newest)
+    async with aclosing(overviews):
+        async for overview in overviews:
+            yield overview
 
 
 def _open_log(path: Path) -> Path | None:

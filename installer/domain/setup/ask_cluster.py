@@ -34,7 +34,7 @@ QUESTIONS = (
         "cluster",
         Kind.TEXT,
         "Pod network",
-        "Every pod gets an address of it. It must not be in use elsewhere.",
+        "Every pod gets an address of it; it must be free.",
         ("k3s.clusterCIDR",),
         example="10.42.0.0/16",
     ),

@@ -29,7 +29,7 @@ QUESTIONS = (
         "network",
         Kind.SWITCH,
         "kube-proxy replacement",
-        "Services by eBPF instead of iptables; k3s' kube-proxy is off.",
+        "Services by eBPF instead of iptables.",
         ("cilium.kubeProxyReplacement",),
     ),
     Question(
@@ -45,7 +45,7 @@ QUESTIONS = (
         "network",
         Kind.SWITCH,
         "WireGuard encryption",
-        "Pod traffic between nodes is encrypted; on a single node there is none.",
+        "Encrypts pod traffic between nodes.",
         ("cilium.encryption",),
     ),
     Question(
@@ -53,7 +53,7 @@ QUESTIONS = (
         "network",
         Kind.SWITCH,
         "Gateway API",
-        "Traffic from outside by Gateway and HTTPRoute; needs both of the first two.",
+        "Gateway and HTTPRoute; needs the first two.",
         ("cilium.gatewayAPI",),
     ),
     Question(

@@ -1,0 +1,1 @@
+"""The setup: questions with the host's findings beside them, then the plan."""

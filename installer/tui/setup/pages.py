@@ -1,0 +1,103 @@
+"""The pages of questions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Collapsible, Static
+
+from installer.domain.preflight import Level
+from installer.domain.setup.catalog import questions_of
+from installer.domain.setup.form import Form
+from installer.domain.setup.judgement import Judgement
+from installer.domain.setup.question import Page, Question
+from installer.tui.setup.fields import Field, field_id
+from installer.tui.setup.notes import Notes
+from installer.tui.setup.rows import Rows
+
+
+class FormPage(VerticalScroll):
+    """The questions of one page; those that few people need are folded away."""
+
+    def __init__(self, page: Page, form: Form):
+        super().__init__(id=f"page-{page.id}", classes="page", can_focus=False)
+        self._page = page
+        self._form = form
+
+    def compose(self) -> ComposeResult:
+        """Lay it out."""
+        yield Static(self._page.intro, markup=False, classes="page-intro")
+        questions = questions_of(self._page.id)
+        yield from (self._field(item) for item in questions if not item.more)
+        folded = [item for item in questions if item.more]
+        if folded:
+            with Collapsible(title="More", collapsed=True):
+                yield from (self._field(item) for item in folded)
+
+    def _field(self, question: Question) -> Field:
+        field = Field(question, self._form.answers[question.id], self._form.choices(question))
+        field.display = question.shown(self._form.answers)
+        return field
+
+    def show(self, form: Form, judgement: Judgement, *, ascii_only: bool) -> None:
+        """Show the questions that make sense now, and what is to be said about them."""
+        for question in questions_of(self._page.id):
+            field = self.query_one(f"#{field_id(question.id)}", Field)
+            field.display = question.shown(form.answers)
+            field.show_notes(judgement.of(question.id), ascii_only=ascii_only)
+        for fold in self.query(Collapsible):
+            fold.display = any(item.more for item in form.shown(self._page.id))
+            if any(_stands_in_the_way(item, judgement) for item in form.shown(self._page.id) if item.more):
+                fold.collapsed = False
+
+    def focus_first(self) -> None:
+        """Give the first question the keys."""
+        for field in self.query(Field):
+            if field.display:
+                field.control.focus()
+                return
+
+
+def _stands_in_the_way(question: Question, judgement: Judgement) -> bool:
+    return any(note.level is Level.ERROR for note in judgement.of(question.id))
+
+
+class HostPage(VerticalScroll):
+    """What is on this host, and what preflight says of it."""
+
+    def __init__(self, page: Page):
+        super().__init__(id=f"page-{page.id}", classes="page", can_focus=True)
+        self._page = page
+
+    def compose(self) -> ComposeResult:
+        """Lay it out."""
+        yield Static(self._page.intro, markup=False, classes="page-intro")
+        yield Static(id="setup-origin", markup=False)
+        yield Rows(id="host-rows")
+        yield Static(id="host-verdict")
+        yield Notes(id="host-notes")
+
+    def show_origin(self, text: str) -> None:
+        """Say where the answers come from; nothing where they are the defaults."""
+        origin = self.query_one("#setup-origin", Static)
+        origin.update(text)
+        origin.display = bool(text)
+
+    def show_host(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Show the host."""
+        self.query_one("#host-rows", Rows).show(rows)
+
+    def show_verdict(self, verdict: Content) -> None:
+        """Show what all findings come to."""
+        self.query_one("#host-verdict", Static).update(verdict)
+
+    def show_notes(self, judgement: Judgement, *, ascii_only: bool) -> None:
+        """Show what is to be said about the host."""
+        self.query_one("#host-notes", Notes).show(judgement.of("host"), ascii_only=ascii_only)
+
+    def focus_first(self) -> None:
+        """Take the keys, for scrolling."""
+        self.focus()
