@@ -75,9 +75,11 @@ class Remedies:
 
     def _of_side(self, direction: Direction, traffic: Traffic) -> Iterable[Remedy]:
         side = self._engine.side(direction, traffic)
-        candidates = (
-            self._without_denies(side.origins) if side.reason == "deny-rule" else self._wider(direction, traffic)
-        )
+        candidates: Iterable[tuple[str, Raw | None, Raw]]
+        if side.reason == "deny-rule":
+            candidates = self._without_denies(direction, traffic, side.origins)
+        else:
+            candidates = self._wider(direction, traffic)
         for title, before, after in candidates:
             trial = self._with(before, after)
             if trial.side(direction, traffic).decision is Decision.ALLOW:
@@ -109,7 +111,7 @@ class Remedies:
             before = self._object(origin)
             if before is None:
                 continue
-            after = copy.deepcopy(dict(before))
+            after: Raw = copy.deepcopy(dict(before))
             for path in sorted({one.path for one in origins}, key=_order, reverse=True):
                 _remove(after, path[: _rule_length(path)])
             title = f"take the rule out of {origin.kind} {origin.object_name} that denies it"
