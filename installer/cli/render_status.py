@@ -154,18 +154,7 @@ def _namespaces(status: Status) -> list[str]:
 
 
 def _namespace(one: NamespaceStatus) -> tuple[str, ...]:
-    return one.name, f"{one.managed}/{one.pods}", str(one.policies), enforcement_words(one)
-
-
-def enforcement_words(one: NamespaceStatus) -> str:
-    """Return the state of enforcement in words, such as ``ingress 2/3, egress 1/3``."""
-    if one.managed and one.unknown == one.managed:
-        return "not known"
-    ways = [
-        f"{way} {count}/{one.managed}" for way, count in (("ingress", one.ingress), ("egress", one.egress)) if count
-    ]
-    ways += [f"audit only {one.audit}/{one.managed}"] if one.audit else []
-    return ", ".join(ways) or ("none" if one.managed else "-")
+    return one.name, f"{one.managed}/{one.pods}", str(one.policies), one.enforcement
 
 
 def _certificates(certificates: Sequence[CertificateStatus]) -> list[str]:

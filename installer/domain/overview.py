@@ -105,6 +105,15 @@ class NamespaceStatus:
         """Policies of both kinds."""
         return self.cilium_policies + self.network_policies
 
+    @property
+    def enforcement(self) -> str:
+        """The state of enforcement in words, such as ``ingress 2/3, egress 1/3``."""
+        if self.managed and self.unknown == self.managed:
+            return "not known"
+        counts = {"ingress": self.ingress, "egress": self.egress, "audit only": self.audit}
+        words = [f"{way} {count}/{self.managed}" for way, count in counts.items() if count]
+        return ", ".join(words) or ("none" if self.managed else "-")
+
 
 @dataclass(frozen=True, slots=True)
 class CertificateStatus:

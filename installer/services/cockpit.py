@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from installer.ports.cluster import Kube
     from installer.ports.contexts import ContextInfo
     from installer.ports.settings import SettingsStore
+    from installer.services.flow_feed import FlowFeeds
     from installer.services.install import InstallService
     from installer.services.setup import SetupService
 
@@ -52,6 +53,12 @@ async def no_overview(kube: Kube, ask_network: bool) -> AsyncGenerator[Overview,
         yield overview
 
 
+def write_nothing(path: Path, chunks: Iterable[bytes], overwrite: bool) -> int:
+    """Write no file where there is no store."""
+    del path, overwrite
+    return sum(map(len, chunks))
+
+
 @dataclass(slots=True, kw_only=True)
 class CockpitServices:
     """Ports and use cases of the cockpit. New fields have a default, so that tests give only what they need.
@@ -70,6 +77,9 @@ class CockpitServices:
         install: makes the service that installs, at first use; None where nothing can be installed.
         reports: folder where reports of runs are saved.
         overview: follows the overview of a cluster; the flag lets it ask the network for newer versions.
+        flow_feeds: opens sources of flows; None where there are none.
+        write_file: writes a file that the user asked for, from chunks, over another one only where told; returns its
+            size. Raises what ``adapters.store.exports.write_export`` raises.
         now: UNIX time.
         pause: waits some seconds; tests replace it by something that waits for them.
     """
@@ -87,5 +97,7 @@ class CockpitServices:
     install: Callable[[], InstallService] | None = None
     reports: Path = field(default_factory=Path.cwd)
     overview: Callable[[Kube, bool], AsyncGenerator[Overview, None]] = no_overview
+    flow_feeds: FlowFeeds | None = None
+    write_file: Callable[[Path, Iterable[bytes], bool], int] = write_nothing
     now: Callable[[], float] = time.time
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep

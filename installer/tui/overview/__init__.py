@@ -1,0 +1,1 @@
+"""The overview: one calm page that tells how the cluster is."""
