@@ -145,11 +145,11 @@ class Cockpit(App[int]):
 
         await offer_resume(self)
 
-    async def show_run(self) -> None:
+    def show_run(self) -> None:
         """Show the run of this cockpit."""
         from installer.tui.run.opening import show_run
 
-        await show_run(self)
+        self.call_later(show_run, self)
 
     def on_run_changed(self, message: RunChanged) -> None:
         """Tell how a run ended, wherever the user is; a cluster may be there now, or gone."""

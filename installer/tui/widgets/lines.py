@@ -104,11 +104,12 @@ class LineView(ScrollView, can_focus=True):
         background: $surface;
         color: $foreground;
         scrollbar-size-vertical: 1;
-        scrollbar-size-horizontal: 1;
+        scrollbar-size-horizontal: 0;
+        scrollbar-gutter: stable;
     }
     LineView > .line-view--cursor { background: $block-cursor-blurred-background; text-style: bold; }
     LineView:focus > .line-view--cursor { background: $block-cursor-background; color: $block-cursor-foreground; }
-    LineView > .line-view--more { color: $text-muted; }
+    LineView > .line-view--more { text-style: dim; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "line_up", "Line up", show=False),
@@ -223,6 +224,11 @@ class LineView(ScrollView, can_focus=True):
         """Forget what was drawn, because lines look different now (theme, columns, time format)."""
         self._strips.clear()
         self.refresh()
+
+    def notify_style_update(self) -> None:
+        """Draw anew in the colours of another theme."""
+        super().notify_style_update()
+        self._strips.clear()
 
     def pause(self, paused: bool) -> None:
         """Stand still, or go on from the newest line."""
@@ -402,7 +408,7 @@ class LineView(ScrollView, can_focus=True):
         return row
 
     def _style(self, line: int, base: Style) -> Style:
-        if line == self.cursor_line and (self.has_focus or not self.follow):
+        if line == self.cursor_line and not self.follow:
             return base + self.get_component_rich_style("line-view--cursor")
         return base
 

@@ -1,0 +1,91 @@
+"""What to do when a run has ended before its goal: cause, evidence, fix, and the buttons for it."""
+
+from __future__ import annotations
+
+import textwrap
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Button, Static
+
+from installer.domain.run_view import RunView
+from installer.domain.text import printable
+from installer.tui.run.host import RunState
+
+LABEL = 10
+
+
+class FailureCard(Vertical):
+    """The diagnosis; its buttons call the screen's actions."""
+
+    _shown: tuple[RunState, RunView, bool] | None = None
+
+    def compose(self) -> ComposeResult:
+        """Lay it out."""
+        with VerticalScroll(id="card-text"):
+            yield Static(id="card-what", markup=False)
+            yield Static(id="card-rows", markup=False)
+        with Horizontal(id="card-buttons"):
+            yield Button("Retry", id="retry", variant="primary", compact=True, action="screen.retry")
+            yield Button("Undo", id="undo", compact=True, action="screen.undo")
+            yield Button("Save report", id="report", compact=True, action="screen.report")
+
+    def show(self, state: RunState, view: RunView, *, can_undo: bool) -> None:
+        """Show why the run ended."""
+        self._shown = (state, view, can_undo)
+        failed = state is RunState.FAILED
+        self.set_class(failed, "-failed")
+        self.query_one("#card-what", Static).update(_headline(state, view))
+        self._write_rows()
+        self.query_one("#retry", Button).label = (
+            "Retry" if failed else "Go on" if state is RunState.STOPPED else "Again"
+        )
+        self.query_one("#undo", Button).disabled = not can_undo
+        self.query_one("#retry", Button).disabled = state is RunState.UNDOING
+
+    def _write_rows(self) -> None:
+        if self._shown is None:
+            return
+        state, view, can_undo = self._shown
+        rows = self.query_one("#card-rows", Static)
+        width = rows.content_size.width or 70
+        rows.update(Content("\n").join(_rows(state, view, width, can_undo=can_undo)))
+
+    def on_resize(self) -> None:
+        """Wrap the text for another width."""
+        self.call_after_refresh(self._write_rows)
+
+
+def _headline(state: RunState, view: RunView) -> Content:
+    if state is RunState.STOPPED:
+        return Content("The run was stopped")
+    if state is RunState.UNDOING:
+        return Content("Taking back what this run changed ...")
+    if state is RunState.UNDONE:
+        return Content("What this run changed was taken back")
+    error = view.error
+    return Content(f"{error.code}  {printable(error.what)}" if error else "The run failed")
+
+
+def _rows(state: RunState, view: RunView, width: int, *, can_undo: bool) -> list[Content]:
+    error = view.error
+    rows: list[tuple[str, str]] = []
+    if error is not None:
+        rows += [("Cause", error.why), ("Subject", str(error.details.get("subject", ""))), ("Fix", error.fix)]
+    if state is RunState.STOPPED:
+        rows.append(
+            ("Next", "Everything done so far is kept. Go on starts where it stopped, now or at the next start.")
+        )
+    if state is RunState.FAILED:
+        undo = " Undo takes back what this run changed." if can_undo else ""
+        rows.append(("Next", f"Retry goes on where it stopped.{undo}"))
+    rows.append(("Log", view.log_path))
+    return [_row(label, text, max(20, width - LABEL)) for label, text in rows if text]
+
+
+def _row(label: str, text: str, width: int) -> Content:
+    """Return a label with the text beside it, wrapped."""
+    lines = [part for line in printable(text).splitlines() for part in textwrap.wrap(line, width) or [""]]
+    first = Content.assemble((f"{label:<{LABEL}}", "dim"), lines[0] if lines else "")
+    return Content("\n").join([first, *(Content(" " * LABEL + line) for line in lines[1:])])
