@@ -103,6 +103,6 @@ def encode(answer: Wire) -> bytes:
     line = _encoder.encode(answer)
     if b"<" in line or b">" in line or b"&" in line:
         line = line.replace(b"<", b"\\u003c").replace(b">", b"\\u003e").replace(b"&", b"\\u0026")
-    if b"\xe2\x80" in line:
+    if not line.isascii():
         line = line.replace("\u2028".encode(), b"\\u2028").replace("\u2029".encode(), b"\\u2029")
     return line

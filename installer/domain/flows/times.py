@@ -105,12 +105,13 @@ def formatter(name: str = "StampMilli", zone: tzinfo | None = None) -> Callable[
         heads[second] = made
         return made
 
+    fraction = tail.fraction
+
     def write(time: str) -> str:
         start, end = heads.get(time[:19]) or make(time[:19])
-        if start and time[-1:] == "Z":
-            rest = time[20:-1]
-            if not rest or (time[19] == "." and rest.isdigit()):
-                return f"{start}{tail.fraction(rest)}{end}"
+        rest = time[20:-1]
+        if start and time[-1:] == "Z" and (not rest or (rest.isdigit() and time[19] == ".")):
+            return start + fraction(rest) + end
         try:
             again = from_ns(to_ns(time))
         except (ValueError, OverflowError):
@@ -124,15 +125,12 @@ class _Tail:
     """How a layout ends: ``kept`` digits always, or up to ``most`` without zeros at the end, and the zone."""
 
     def __init__(self, kept: int = 0, most: int = 0, *, zone: bool = False) -> None:
-        self.kept, self.most, self.zone = kept, most, zone
-
-    def fraction(self, digits: str) -> str:
-        if self.kept:
-            return f".{digits:0<{self.kept}.{self.kept}}"
-        if self.most:
-            digits = digits[: self.most].rstrip("0")
-            return f".{digits}" if digits else ""
-        return ""
+        self.zone = zone
+        self.fraction: Callable[[str], str] = lambda _digits: ""
+        if kept:
+            self.fraction = lambda digits: "." + (digits[:kept] if len(digits) >= kept else digits.ljust(kept, "0"))
+        elif most:
+            self.fraction = lambda digits: f".{trimmed}" if (trimmed := digits[:most].rstrip("0")) else ""
 
 
 def _offset(moment: datetime) -> str:

@@ -41,14 +41,19 @@ class CompactPrinter:
     def line(self, flow: Flow) -> str:
         """Return the line of a flow, without colour."""
         options = self._options
-        source, destination = text.hosts(flow, translate=options.translate)
-        source_id, destination_id = text.identities(flow)
+        left, right = text.hosts(flow, translate=options.translate)
+        source, destination = flow.source, flow.destination
+        left_id = text.identity(0 if source is None else source.identity)
+        right_id = text.identity(0 if destination is None else destination.identity)
+        arrow = "->"
         if flow.is_reply:
-            source, destination, source_id, destination_id = destination, source, destination_id, source_id
+            left, right, left_id, right_id, arrow = right, left, right_id, left_id, "<-"
+        elif flow.is_reply is None:
+            arrow = "<>"
         node = f" [{flow.node_name}]" if options.node_names else ""
         line = (
-            f"{options.time(flow.time)}{node}: {source} {source_id} {text.arrow(flow)} {destination} {destination_id} "
-            f"{text.flow_type(flow)} {text.verdict(flow, policy_names=options.policy_names)} ({text.summary(flow)})"
+            f"{options.time(flow.time)}{node}: {left} {left_id} {arrow} {right} {right_id} {text.flow_type(flow)} "
+            f"{text.verdict(flow, policy_names=options.policy_names)} ({text.summary(flow)})"
         )
         return f"{line}\n" if line.isprintable() else f"{clean(line)}\n"
 

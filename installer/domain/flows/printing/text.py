@@ -7,10 +7,11 @@ All functions take what has the attributes of a ``Flow``. Texts are as they came
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from posixpath import normpath
 
 from installer.domain.flows import names
-from installer.domain.flows.drop_reasons import DROP_TEXT, drop_text
+from installer.domain.flows.drop_reasons import drop_text
 from installer.domain.flows.flow import Endpoint, Flow, Layer7, Policy, Service
 
 DROP, CAPTURE, TRACE, POLICY_VERDICT, TRACE_SOCK, L7 = 1, 3, 4, 5, 7, 129
@@ -69,16 +70,17 @@ def bare_hosts(flow: Flow, *, translate: bool = True) -> tuple[str, str]:
 
 def _named(endpoint: Endpoint | None, service: Service | None, dns_names: Sequence[str]) -> str:
     """Return pod, service or DNS names of a side. A service's namespace takes the place of the pod's."""
-    pod, namespace = ("", "") if endpoint is None else (endpoint.pod_name, endpoint.namespace)
-    if service is not None:
-        namespace = service.namespace
-    if pod:
-        return _path(namespace, pod)
-    if service is not None and service.name:
-        return _path(namespace, service.name)
-    return ",".join(dns_names)
+    if service is None:
+        if endpoint is not None and endpoint.pod_name:
+            return _path(endpoint.namespace, endpoint.pod_name)
+    elif endpoint is not None and endpoint.pod_name:
+        return _path(service.namespace, endpoint.pod_name)
+    elif service.name:
+        return _path(service.namespace, service.name)
+    return ",".join(dns_names) if dns_names else ""
 
 
+@lru_cache(maxsize=8192)
 def _path(namespace: str, name: str) -> str:
     if "/" in name or "." in name[:1] or "/" in namespace or "." in namespace[:1]:
         return normpath("/".join(filter(None, (namespace, name))))
@@ -100,12 +102,20 @@ def hosts(flow: Flow, *, translate: bool = True) -> tuple[str, str]:
         translate: False for addresses only.
     """
     left, right = bare_hosts(flow, translate=translate)
-    if flow.ip is None:
+    l4 = flow.l4
+    if l4 is None or flow.ip is None:
         return left, right
-    source, destination = ports(flow)
-    return with_port(left, str(source or "")), with_port(right, str(destination or ""))
+    protocol = l4.tcp or l4.udp or l4.sctp
+    if protocol is None:
+        return left, right
+    source, destination = protocol.source_port, protocol.destination_port
+    return (
+        with_port(left, str(source)) if source else left,
+        with_port(right, str(destination)) if destination else right,
+    )
 
 
+@lru_cache(maxsize=8192)
 def identity(number: int) -> str:
     """Return ``(ID:1234)``, or the name of a reserved identity such as ``(world)``."""
     name = names.RESERVED_IDENTITY.get(number)
@@ -126,12 +136,14 @@ def flow_type(flow: Flow) -> str:
     if flow.l7 is not None:
         return _l7_type(flow.l7)
     event = flow.event_type
-    number = 0 if event is None else event.type
-    sub_type = 0 if event is None else event.sub_type & 0xFF
+    if event is None:
+        return "UNKNOWN"
+    number = event.type
     if number == TRACE:
+        sub_type = event.sub_type & 0xFF
         return names.TRACE_SUB_TYPE.get(sub_type) or str(sub_type)
     if number == DROP:
-        return DROP_TEXT.get(sub_type) or drop_text(sub_type)
+        return drop_text(event.sub_type)
     if number == POLICY_VERDICT:
         match = names.POLICY_MATCH.get(flow.policy_match_type, "unknown")
         return f"policy-verdict:{match} {names.name_of(flow.traffic_direction, names.TRAFFIC_DIRECTION)}"
@@ -192,7 +204,10 @@ def auth(flow: Flow) -> str:
 
 def summary(flow: Flow) -> str:
     """Return the server's summary, with the trace id of an IP option before and the authentication after it."""
-    return trace_prefix(flow) + flow.summary + (f"; Auth: {auth(flow)}" if flow.auth_type else "")
+    if flow.ip_trace_id is None and not flow.auth_type:
+        return flow.summary
+    proof = auth(flow)
+    return trace_prefix(flow) + flow.summary + (f"; Auth: {proof}" if proof else "")
 
 
 def trace_prefix(flow: Flow) -> str:
