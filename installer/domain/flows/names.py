@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from installer.domain.flows.enums import DIRECTIONS, IP_VERSIONS, TRACE_POINTS, VERDICTS
 from installer.domain.flows.flow import Enum
 
-VERDICT: Mapping[int, str] = dict(
-    enumerate(
-        ("VERDICT_UNKNOWN", "FORWARDED", "DROPPED", "ERROR", "AUDIT", "REDIRECTED", "TRACED", "TRANSLATED"),
-    )
-)
+VERDICT: Mapping[int, str] = {number: name for name, number in VERDICTS.items()}
 FLOW_TYPE: Mapping[int, str] = dict(enumerate(("UNKNOWN_TYPE", "L3_L4", "L7", "SOCK")))
-TRAFFIC_DIRECTION: Mapping[int, str] = dict(enumerate(("TRAFFIC_DIRECTION_UNKNOWN", "INGRESS", "EGRESS")))
+TRAFFIC_DIRECTION: Mapping[int, str] = {number: name for name, number in DIRECTIONS.items()}
 TRACE_POINT: Mapping[int, str] = dict(
     enumerate(
         (
@@ -54,7 +51,7 @@ TRACE_REASON: Mapping[int, str] = dict(
 )
 AUTH_TYPE: Mapping[int, str] = dict(enumerate(("DISABLED", "SPIRE", "TEST_ALWAYS_FAIL")))
 L7_TYPE: Mapping[int, str] = dict(enumerate(("UNKNOWN_L7_TYPE", "REQUEST", "RESPONSE", "SAMPLE")))
-IP_VERSION: Mapping[int, str] = dict(enumerate(("IP_NOT_USED", "IPv4", "IPv6")))
+IP_VERSION: Mapping[int, str] = {number: name for name, number in IP_VERSIONS.items()}
 SOCK_XLATE_POINT: Mapping[int, str] = dict(
     enumerate(
         (
@@ -103,37 +100,7 @@ AGENT_EVENT: Mapping[int, str] = {
     11: "SERVICE_UPSERTED",
     12: "SERVICE_DELETED",
 }
-EVENT_TYPE: Mapping[int, str] = {
-    1: "drop",
-    2: "debug",
-    3: "capture",
-    4: "trace",
-    5: "policy-verdict",
-    7: "trace-sock",
-    129: "l7",
-    130: "agent",
-}
-"""``event_type.type``: numbers of the datapath's monitor."""
-TRACE_SUB_TYPE: Mapping[int, str] = dict(
-    enumerate(
-        (
-            "to-endpoint",
-            "to-proxy",
-            "to-host",
-            "to-stack",
-            "to-overlay",
-            "from-endpoint",
-            "from-proxy",
-            "from-host",
-            "from-stack",
-            "from-overlay",
-            "from-network",
-            "to-network",
-            "from-crypto",
-            "to-crypto",
-        )
-    )
-)
+TRACE_SUB_TYPE: Mapping[int, str] = {number: name for name, number in TRACE_POINTS.items()}
 """``event_type.sub_type`` of traces; 0 here is ``TO_ENDPOINT``, 101 of ``TRACE_POINT``."""
 POLICY_MATCH: Mapping[int, str] = dict(
     enumerate(("none", "L3-Only", "L3-L4", "L4-Only", "all", "L3-Proto", "Proto-Only"))

@@ -13,7 +13,7 @@ import msgspec
 
 from installer.domain.errors import UsageError
 from installer.domain.flows import names
-from installer.domain.flows.drop_reasons import DROP_NUMBER
+from installer.domain.flows.enums import DROP_REASONS
 from installer.domain.flows.flow import Endpoint, Flow, TCPFlags
 from installer.domain.flows.printing import text
 
@@ -73,7 +73,7 @@ def drop_reason(flow: Flow) -> str:
 def drop_number(flow: Flow) -> int:
     """Return the number of a drop's reason; 0 where nothing was dropped."""
     reason = flow.drop_reason_desc
-    known = DROP_NUMBER.get(reason, 0) if isinstance(reason, str) else reason
+    known = DROP_REASONS.get(reason, 0) if isinstance(reason, str) else reason
     return flow.drop_reason or known
 
 
