@@ -127,8 +127,20 @@ class Kube(Protocol):
         """Server-side apply as field manager ``beeyard`` (force)."""
         ...
 
-    async def create(self, obj: Object) -> Object:
-        """Create an object."""
+    async def create(self, obj: Object, *, dry_run: bool = False) -> Object:
+        """Create an object; fields that the API does not know are an error (servers from 1.25 on)."""
+        ...
+
+    async def replace(self, obj: Object, *, dry_run: bool = False) -> Object:
+        """Replace an object as it was read; its ``metadata.resourceVersion`` must still be the newest.
+
+        Raises:
+            BeeyardError: ``E-KUBE-007`` someone changed or deleted it meanwhile, ``E-KUBE-004`` it is gone.
+        """
+        ...
+
+    async def may(self, verb: str, resource: Resource, *, namespace: str | None = None) -> bool:
+        """Whether RBAC lets this user do it (asked of the API, nothing is tried)."""
         ...
 
     async def delete(

@@ -21,6 +21,12 @@ from installer.ports.cluster import PODS, ExecResult, Object, Resource
 
 FIELD_MANAGER = "beeyard"
 _HEALTH_SECONDS = 3.0
+_STRICT = ("fieldValidation", "Strict")
+_WRITES = {
+    "PATCH": ("patch", "application/apply-patch+yaml"),
+    "POST": ("create", "application/json"),
+    "PUT": ("update", "application/json"),
+}
 
 
 class KubeClient:
@@ -89,26 +95,43 @@ class KubeClient:
 
     async def apply(self, obj: Object, *, dry_run: bool = False) -> Object:
         """Server-side apply as field manager ``beeyard``, forced."""
-        query = [("fieldManager", FIELD_MANAGER), ("force", "true"), *([("dryRun", "All")] if dry_run else [])]
-        return await self._write("PATCH", obj, query)
+        return await self._write("PATCH", obj, [("force", "true"), *_dry(dry_run)])
 
-    async def create(self, obj: Object) -> Object:
+    async def create(self, obj: Object, *, dry_run: bool = False) -> Object:
         """Create an object."""
-        return await self._write("POST", obj, [("fieldManager", FIELD_MANAGER)])
+        return await self._write("POST", obj, [_STRICT, *_dry(dry_run)])
+
+    async def replace(self, obj: Object, *, dry_run: bool = False) -> Object:
+        """Replace an object that was read before."""
+        return await self._write("PUT", obj, [_STRICT, *_dry(dry_run)])
+
+    async def may(self, verb: str, resource: Resource, *, namespace: str | None = None) -> bool:
+        """Whether RBAC lets this user do it."""
+        group, _, _ = resource.api.rpartition("/")
+        wanted = {"verb": verb, "group": group, "resource": resource.plural, "namespace": namespace or ""}
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": wanted},
+        }
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        target = Target("create", "selfsubjectaccessreviews")
+        answer = await self._json(Request(target, path, "POST", body=review))
+        return bool((answer.get("status") or {}).get("allowed"))
 
     async def _write(self, method: str, obj: Object, query: Sequence[tuple[str, str]]) -> Object:
         resource = await self._discovery.resource(str(obj.get("apiVersion", "")), str(obj.get("kind", "")))
         metadata = obj.get("metadata") or {}
         namespace = (metadata.get("namespace") or "default") if resource.namespaced else ""
         name = str(metadata.get("name", ""))
-        patch = method == "PATCH"
+        verb, media = _WRITES[method]
         request = Request(
-            Target("patch" if patch else "create", resource_name(resource), namespace, name),
-            resource_path(resource, namespace, name if patch else ""),
+            Target(verb, resource_name(resource), namespace, name),
+            resource_path(resource, namespace, "" if method == "POST" else name),
             method,
-            query,
+            [("fieldManager", FIELD_MANAGER), *query],
             obj,
-            "application/apply-patch+yaml" if patch else "application/json",
+            media,
         )
         return await self._json(request)
 
@@ -160,3 +183,7 @@ class KubeClient:
             return await self._transport.json(request)
         except AbsentError as error:
             raise absent(request.target, error.message) from error
+
+
+def _dry(dry_run: bool) -> list[tuple[str, str]]:
+    return [("dryRun", "All")] if dry_run else []

@@ -52,6 +52,34 @@ async def test_apply_makes_and_a_dry_run_does_not(kube: KubeClient) -> None:
     await kube.delete(CONFIG_MAPS, "two", namespace="default")
 
 
+async def test_replace_wants_the_newest_version(kube: KubeClient) -> None:
+    first = await kube.create(config_map("four", a="1"))
+    second = await kube.replace({**first, "data": {"a": "2"}})
+    assert second["data"] == {"a": "2"}
+    dry = await kube.replace({**second, "data": {"a": "3"}}, dry_run=True)
+    assert dry["data"] == {"a": "3"}
+    with pytest.raises(BeeyardError) as caught:
+        await kube.replace({**first, "data": {"a": "4"}})
+    assert caught.value.code == "E-KUBE-007"
+    found = await kube.get(CONFIG_MAPS, "four", namespace="default")
+    assert found is not None
+    assert found["data"] == {"a": "2"}
+    await kube.delete(CONFIG_MAPS, "four", namespace="default")
+    with pytest.raises(BeeyardError) as caught:
+        await kube.replace(second)
+    assert caught.value.code in ("E-KUBE-004", "E-KUBE-007")
+
+
+async def test_a_dry_run_creates_nothing(kube: KubeClient) -> None:
+    await kube.create(config_map("five"), dry_run=True)
+    assert await kube.get(CONFIG_MAPS, "five", namespace="default") is None
+
+
+async def test_the_administrator_may(kube: KubeClient) -> None:
+    assert await kube.may("create", CONFIG_MAPS, namespace="default")
+    assert await kube.may("delete", CILIUM_NODES)
+
+
 async def test_apply_of_a_cluster_wide_object(kube: KubeClient) -> None:
     await kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "made-here"}})
     assert await kube.get(NAMESPACES, "made-here") is not None
