@@ -98,7 +98,7 @@ class FeedCounts:
         flows: flows told.
         doubles: flows dropped because they were told before.
         late: flows told out of the order of time, because they came later than the ordering window.
-        lost: events that the servers say were lost.
+        lost: events that the servers say were lost; those at the edge of a ring that was read whole do not count.
         reconnects: how often the source was reached again.
         gaps: gaps told.
         lag_seconds: age of the newest flow when it came, by our clock (clocks differ: may be negative).
