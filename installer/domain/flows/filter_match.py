@@ -75,6 +75,7 @@ _HTTP: Final = {
     "http_header": "headers",
 }
 _EMPTY: Final = Flow()
+_MOST_NESTED: Final = 4
 
 
 def compile_filters(filters: FilterSet, *, cel_by_server: bool = False) -> Match:
@@ -161,17 +162,25 @@ def _all_of(named: _Tests) -> Test:
     tests = [test for _name, test in sorted(named, key=lambda item: _COST[item[0]])]
     if not tests:
         return _always
-    while len(tests) > 1:
-        tests[-2:] = [_both(tests[-2], tests[-1])]
-    return tests[0]
+    return tests[0] if len(tests) == 1 else all_of(tests)
+
+
+def all_of(tests: Sequence[Test]) -> Test:
+    """Return a test that all pass: pairs nested for speed where they are few."""
+    if len(tests) > _MOST_NESTED:
+        return lambda flow: all(test(flow) for test in tests)
+    return _both(tests[0], all_of(tests[1:])) if len(tests) > 1 else tests[0]
+
+
+def any_of(tests: Sequence[Test]) -> Test:
+    """Return a test that one passes at least."""
+    if len(tests) > _MOST_NESTED:
+        return lambda flow: any(test(flow) for test in tests)
+    return _either(tests[0], any_of(tests[1:])) if len(tests) > 1 else tests[0]
 
 
 def _any_of(tests: list[Test]) -> Test | None:
-    if not tests:
-        return None
-    while len(tests) > 1:
-        tests = [*tests[:-2], _either(tests[-2], tests[-1])]
-    return tests[0]
+    return any_of(tests) if tests else None
 
 
 def _both(first: Test, second: Test) -> Test:
