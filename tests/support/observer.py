@@ -106,7 +106,7 @@ def masked(response: Response, mask: field_mask_pb2.FieldMask) -> Response:
 class Health(health_pb2_grpc.HealthServicer):
     """gRPC's health service, in the state it was given."""
 
-    def __init__(self, status: int = health_pb2.HealthCheckResponse.SERVING):
+    def __init__(self, status: Any = health_pb2.HealthCheckResponse.SERVING):
         self.status = status
 
     async def Check(self, request: Any, context: Any) -> health_pb2.HealthCheckResponse:  # noqa: N802
@@ -115,9 +115,10 @@ class Health(health_pb2_grpc.HealthServicer):
             await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
         return health_pb2.HealthCheckResponse(status=self.status)
 
-    async def Watch(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def Watch(self, request: Any, context: Any) -> AsyncIterator[health_pb2.HealthCheckResponse]:  # noqa: N802
         """Refuse."""
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "Watch not implemented")
+        yield health_pb2.HealthCheckResponse()
 
 
 class Observer(observer_pb2_grpc.ObserverServicer):
@@ -166,6 +167,11 @@ class Observer(observer_pb2_grpc.ObserverServicer):
         async with self._changed:
             self.responses.append(response_of(fields))
             self._changed.notify_all()
+
+    def move(self, node: str, *, up: bool) -> None:
+        """Make a node answer, or not any more."""
+        self._nodes = (*(name for name in self._nodes if name != node), *((node,) if up else ()))
+        self._unavailable = (*(name for name in self._unavailable if name != node), *(() if up else (node,)))
 
     async def wait_streams(self, number: int) -> None:
         """Wait until so many GetFlows streams are open."""
@@ -295,13 +301,13 @@ class Observer(observer_pb2_grpc.ObserverServicer):
             return self.responses[position:]
 
     def _past(self, request: observer_pb2.GetFlowsRequest) -> list[Response]:
-        """Select what is held now. With both since and number the oldest win, as in Hubble; nothing when following
-        without either."""
+        """Select what is held now. With both since and number the oldest win, as in Hubble, but for followers, who
+        get all since then; nothing when following without either."""
         found = [response for response in self.responses if self._wanted(response, request)]
         if request.HasField("since"):
             since = request.since.ToNanoseconds()
             found = [response for response in found if response.time.ToNanoseconds() >= since]
-            return found[: request.number or None]
+            return found if request.follow else found[: request.number or None]
         if request.first:
             return found[: request.number]
         if not request.number:
