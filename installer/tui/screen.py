@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.screen import Screen
 from textual.widgets import Footer
+from textual.worker import Worker
 
 from installer.tui.actions import Action, bindings
 from installer.tui.connection import ConnectionChanged
@@ -70,6 +71,10 @@ class AreaScreen(Screen[None]):
         app = self.cockpit
         self.query_one(ConnectionBanner).show(app.connection, app.key_for("app.explain"))
         self.query_one(StatusBar).show(app.connection, app.lost_events, ascii_only=app.settings.ascii)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Show the error of a worker of this screen; such messages do not reach the app by themselves."""
+        self.cockpit.on_worker_state_changed(event)
 
     @on(ConnectionChanged)
     def _connection_changed(self, message: ConnectionChanged) -> None:

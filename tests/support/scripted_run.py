@@ -47,7 +47,7 @@ PLAN = Plan(
 )
 REFUSED = BeeyardError(
     "kube-system/cilium-x7k2p (init config): the container crashed",
-    why="level=fatal msg=\"unable to read config: kernel lacks CONFIG_NET_CLS_BPF\"\nexit code 1, 3 restarts",
+    why='level=fatal msg="unable to read config: kernel lacks CONFIG_NET_CLS_BPF"\nexit code 1, 3 restarts',
     fix="Load the module cls_bpf, or use a kernel that has it; then go on with the same command.",
     code="E-POD-004",
     details={"subject": "kube-system/cilium-x7k2p (init config)"},
@@ -118,7 +118,12 @@ class ScriptedInstall:
 
 def snapshot(ready: int, pods: int = 7, *, failed: int = -1) -> Snapshot:
     """Return a cluster of so many pods, the first of them ready, one of them failed."""
-    names = ("cilium-x7k2p", "cilium-envoy-9hq4v", "cilium-operator-7d9c5b-lmkzq", "coredns-6799fb-2v8xs")
+    names: tuple[str, ...] = (
+        "cilium-x7k2p",
+        "cilium-envoy-9hq4v",
+        "cilium-operator-7d9c5b-lmkzq",
+        "coredns-6799fb-2v8xs",
+    )
     names += ("hubble-relay-5f4d-kk2wl", "hubble-ui-76d4-zpw7r", "local-path-66cf-bb7n2")
     made = []
     for number in range(pods):

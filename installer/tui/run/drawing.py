@@ -117,7 +117,7 @@ def item_line(item: ItemView, width: int, *, ascii_only: bool = False) -> Conten
         (4, cell(f"{fraction:.0%}" if item.total else "", 5, right=True)),
         (1, cell(human_bytes(item.done) if is_bytes else str(item.done), 9, "dim", right=True)),
         (2, cell(rate, 12, "dim", right=True)),
-        (3, cell(_left(item.seconds_left) if is_bytes else "", 10, "dim", right=True)),
+        (3, cell(_left(item.seconds_left) if is_bytes else "", 11, "dim", right=True)),
     ]
     name_width = 16 if width >= 56 else 10
     room = width - 4 - name_width - 1

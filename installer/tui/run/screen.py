@@ -176,7 +176,7 @@ class RunScreen(AreaScreen):
         if log.paused:
             line = Content.assemble(line, ("  paused", "$warning bold"))
         if log.unseen:
-            line = Content.assemble(line, (f"  {log.unseen} new, G shows them", "$warning"))
+            line = Content.assemble(line, (f"  {log.unseen} new (G)", "$warning"))
         self.query_one("#run-log-head", Static).update(line)
 
     @on(LineView.Moved, "#run-log")
