@@ -33,6 +33,7 @@ from installer.tui.settings import Settings
 LOG = logging.getLogger("beeyard.cockpit")
 KUBECTL_GREETING = "kubectl uses the cluster of the cockpit: exit comes back to it."
 RUN_GOES_ON = "It stops after what it is doing now and can be resumed at the next start."
+Worker.StateChanged.bubble = True  # so that one handler, the app's, sees the workers of every widget
 Severity = Literal["information", "warning", "error"]
 
 

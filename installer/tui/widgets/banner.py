@@ -22,7 +22,6 @@ class ConnectionBanner(Vertical):
         .why { color: $text-muted; }
     }
     ConnectionBanner.-shown { display: block; }
-    .-short ConnectionBanner .why { display: none; }
     """
 
     def compose(self) -> ComposeResult:

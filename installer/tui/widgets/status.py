@@ -26,23 +26,25 @@ class StatusBar(Horizontal):
     DEFAULT_CSS = """
     StatusBar {
         height: 1; background: $panel; color: $text-muted;
-        #status-left { width: 1fr; padding: 0 1; }
-        #status-right { width: auto; padding: 0 1; }
+        Static { width: auto; padding: 0 1; }
+        #status-cluster { width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
+        #status-lost { color: $warning; text-style: bold; }
     }
-    .-narrow StatusBar #status-right.-calm { display: none; }
     """
 
     def compose(self) -> ComposeResult:
-        """Make both halves."""
-        yield Static(id="status-left")
-        yield Static(id="status-right")
+        """Make the parts."""
+        yield Static(id="status-cluster")
+        yield Static(id="status-versions")
+        yield Static(id="status-lost")
 
     def show(self, connection: Connection, lost: int, *, ascii_only: bool) -> None:
         """Show a connection and the number of events that were lost."""
-        self.query_one("#status-left", Static).update(_cluster(connection, ascii_only))
-        right = self.query_one("#status-right", Static)
-        right.update(_facts(connection, lost))
-        right.set_class(lost == 0, "-calm")
+        self.query_one("#status-cluster", Static).update(_cluster(connection, ascii_only))
+        self.query_one("#status-versions", Static).update(_versions(connection))
+        counter = self.query_one("#status-lost", Static)
+        counter.display = lost > 0
+        counter.update(f"lost {lost:,}")
 
 
 def _cluster(connection: Connection, ascii_only: bool) -> Content:
@@ -53,12 +55,8 @@ def _cluster(connection: Connection, ascii_only: bool) -> Content:
     )
 
 
-def _facts(connection: Connection, lost: int) -> Content:
+def _versions(connection: Connection) -> Content:
     versions = connection.versions
-    named = (("Kubernetes", versions.kubernetes), ("Cilium", versions.cilium), ("Hubble", versions.hubble))
-    if "+k3s" in versions.kubernetes:
-        named = (("k3s", versions.kubernetes), *named[1:])
-    parts = [Content(f"{name} {printable(version)}") for name, version in named if version]
-    if lost:
-        parts.append(Content.styled(f"lost {lost}", "$warning bold"))
-    return Content("  ").join(parts)
+    kubernetes = "k3s" if "+k3s" in versions.kubernetes else "Kubernetes"
+    named = ((kubernetes, versions.kubernetes), ("Cilium", versions.cilium), ("Hubble", versions.hubble))
+    return Content("  ").join([Content(f"{name} {printable(version)}") for name, version in named if version])

@@ -22,7 +22,6 @@ class AreaTabs(Horizontal):
         AreaTab:hover { background: $boost; color: $foreground; }
         AreaTab.-active { background: $background; color: $foreground; text-style: bold; }
     }
-    .-narrow AreaTabs .brand { display: none; }
     """
 
     def __init__(self, areas: tuple[Area, ...], active: str):
