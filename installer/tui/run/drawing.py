@@ -84,7 +84,8 @@ def step_lines(
             lines += _item_lines(step.active_items, width, items, ascii_only)
     if brief and view.steps:
         waiting = sum(step.state is StepState.WAITING for step in view.steps.values())
-        lines.append(Content.styled(f"  {view.done} steps done, {waiting} not begun", "dim"))
+        rest = f", {waiting} not begun" if waiting else ""
+        lines.append(Content.styled(f"  {view.done} steps done{rest}", "dim"))
     return lines or [Content.styled("Looking at this host ...", "dim")]
 
 

@@ -25,6 +25,8 @@ from installer.tui.widgets.lines import LineView
 
 TICK = 0.2
 """Seconds between two looks at the run."""
+ROOMY = 30
+"""Lines from which on there is room for everything at once."""
 ENDED = (RunState.FAILED, RunState.STOPPED, RunState.UNDOING, RunState.UNDONE)
 PANES = ("log", "pods", "card", "times")
 
@@ -80,8 +82,8 @@ class RunScreen(AreaScreen):
         with Container(id="run-main"):
             with Vertical(id="run-left"):
                 yield Static(id="run-steps")
-                yield PodGrid(id="run-pods")
                 yield FailureCard(id="run-card")
+                yield PodGrid(id="run-pods")
                 with VerticalScroll(id="run-times", can_focus=True):
                     yield Static("Where the time went", id="run-times-title")
                     yield Static(id="run-times-bars")
@@ -94,15 +96,17 @@ class RunScreen(AreaScreen):
 
     def on_mount(self) -> None:
         """Begin to look at the run."""
-        super().on_mount()
         self.query_one("#run-filter").display = False
         self.set_interval(TICK, self.update_run)
         self.call_after_refresh(self.update_run)
 
     @on(events.Resize)
     def _resized(self) -> None:
+        self.call_after_refresh(self._redraw)
+
+    def _redraw(self) -> None:
         self._drawn = None
-        self.call_after_refresh(self.update_run)
+        self.update_run()
 
     # Drawing
 
@@ -129,7 +133,7 @@ class RunScreen(AreaScreen):
         head, steps = self.query_one("#run-head", Static), self.query_one("#run-steps", Static)
         head.update(drawing.headline(view, str(host.state), now, head.content_size.width or 80, ascii_only=ascii_only))
         width = steps.content_size.width or self.size.width or 80
-        low = self.size.height < 30
+        low = self.size.height < ROOMY
         brief = low and self._pane in ("card", "times")
         lines = drawing.step_lines(view, now, width, items=1 if low else 3, brief=brief, ascii_only=ascii_only)
         steps.update(Content("\n").join(lines))
@@ -153,9 +157,13 @@ class RunScreen(AreaScreen):
             self._show_pane(wanted or ("pods" if self.host.view.snapshot else "log"))
 
     def _show_pane(self, pane: str) -> None:
+        self.set_class(self.size.height >= ROOMY, "-roomy")
+        if self.has_class(f"-pane-{pane}"):
+            return
         self._pane = pane
         for name in PANES:
             self.set_class(name == pane, f"-pane-{name}")
+        self.call_after_refresh(self._redraw)  # what was hidden has no width before
 
     # Log
 
