@@ -165,8 +165,21 @@ class Kube(Protocol):
         """
         ...
 
-    def port_forward(self, pod: str, namespace: str, port: int) -> AbstractAsyncContextManager[int]:
-        """Listen on 127.0.0.1 at a free port, bridged to the pod's port; the context's value is the local port."""
+    def port_forward(
+        self, pod: str, namespace: str, port: int, *, local_port: int = 0
+    ) -> AbstractAsyncContextManager[int]:
+        """Listen on 127.0.0.1, bridged to the pod's port; the context's value is the local port.
+
+        Args:
+            pod: name of the pod.
+            namespace: its namespace.
+            port: its port.
+            local_port: where to listen; 0 takes a free one.
+
+        Raises:
+            BeeyardError: ``E-KUBE-009`` the pod does not run.
+            UsageError: ``E-KUBE-012`` the local port is taken.
+        """
         ...
 
     async def close(self) -> None:

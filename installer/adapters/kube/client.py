@@ -170,9 +170,11 @@ class KubeClient:
         """Run a command in a container."""
         return await run_in_container(self._transport, pod, namespace, argv, container=container, seconds=timeout)
 
-    def port_forward(self, pod: str, namespace: str, port: int) -> AbstractAsyncContextManager[int]:
+    def port_forward(
+        self, pod: str, namespace: str, port: int, *, local_port: int = 0
+    ) -> AbstractAsyncContextManager[int]:
         """Listen on 127.0.0.1 at a free port, bridged to the pod's port."""
-        return forward_port(self._transport, pod, namespace, port)
+        return forward_port(self._transport, pod, namespace, port, local_port=local_port)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -12,7 +12,7 @@ from installer.adapters.kube.errors import AbsentError, GoneError, Target, absen
 from installer.adapters.kube.exec import PROTOCOL
 from installer.adapters.kube.paths import resource_path
 from installer.adapters.kube.transport import Request, Transport
-from installer.domain.errors import BeeyardError
+from installer.domain.errors import BeeyardError, UsageError
 from installer.ports.cluster import PODS
 
 if TYPE_CHECKING:
@@ -26,23 +26,41 @@ _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def forward_port(transport: Transport, pod: str, namespace: str, port: int) -> AsyncIterator[int]:
-    """Listen on 127.0.0.1 at a free port for as long as the context lives.
+async def forward_port(
+    transport: Transport, pod: str, namespace: str, port: int, *, local_port: int = 0
+) -> AsyncIterator[int]:
+    """Listen on 127.0.0.1, at a free port unless one is given, for as long as the context lives.
 
     Raises:
-        BeeyardError: ``E-KUBE-004`` no such pod, ``E-KUBE-009`` it does not run.
+        BeeyardError: ``E-KUBE-003`` RBAC forbids it, ``E-KUBE-004`` no such pod, ``E-KUBE-009`` it does not run.
+        UsageError: ``E-KUBE-012`` the local port is taken.
     """
     await _check_running(transport, pod, namespace)
     target = Target("create", "pods/portforward", namespace, pod)
     path = resource_path(PODS, namespace, pod, "portforward")
-    bridge = _Bridge(transport, Request(target, path, query=[("ports", str(port))]))
-    server = await asyncio.start_server(bridge.accept, "127.0.0.1", 0)
+    request = Request(target, path, query=[("ports", str(port))])
+    async with transport.websocket(request, PROTOCOL):
+        pass  # what RBAC forbids or the node refuses shows here, and not only in the first connection
+    bridge = _Bridge(transport, request)
+    server = await _listen(bridge, local_port)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
         await bridge.close()
         await server.wait_closed()
+
+
+async def _listen(bridge: _Bridge, port: int) -> asyncio.Server:
+    try:
+        return await asyncio.start_server(bridge.accept, "127.0.0.1", port)
+    except OSError as error:
+        raise UsageError(
+            f"127.0.0.1:{port} cannot be listened on",
+            why=error.strerror or str(error),
+            fix="Give another local port, or 0 for a free one.",
+            code="E-KUBE-012",
+        ) from error
 
 
 async def _check_running(transport: Transport, pod: str, namespace: str) -> None:

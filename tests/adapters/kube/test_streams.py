@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from installer.adapters.kube.client import KubeClient
-from installer.domain.errors import BeeyardError, DeadlineError
+from installer.adapters.kube.opener import Kubeconfigs
+from installer.domain.errors import BeeyardError, DeadlineError, UsageError
 from tests.support.apiserver import ApiServer
 from tests.support.bare_cluster import BareCluster
 from tests.support.kubelet import Kubelet
@@ -123,3 +124,34 @@ async def test_port_forward_needs_a_running_pod(kube: KubeClient, kubelet: Kubel
         async with kube.port_forward("nobody", NS, 1):
             pass
     assert caught.value.code == "E-KUBE-004"
+
+
+async def test_port_forward_listens_where_it_is_told(kube: KubeClient, kubelet: Kubelet) -> None:
+    async with kube.port_forward(POD, NS, 4245) as port:
+        with pytest.raises(UsageError) as caught:
+            async with kube.port_forward(POD, NS, 4245, local_port=port):
+                pass
+        assert caught.value.code == "E-KUBE-012"
+    async with kube.port_forward(POD, NS, 4245, local_port=port) as again:
+        assert again == port
+        assert await talk(port, b"hello") == [b"HELLO"]
+
+
+async def test_port_forward_that_rbac_forbids_is_told_at_once(
+    kube: KubeClient, kubelet: Kubelet, api: ApiServer, opener: Kubeconfigs
+) -> None:
+    rule = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "sees-pods"}}
+    subject = {"kind": "User", "name": "reader", "apiGroup": "rbac.authorization.k8s.io"}
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "sees-pods"}
+    await kube.apply(role | {"rules": [rule]})
+    await kube.apply(role | {"kind": "ClusterRoleBinding", "roleRef": reference, "subjects": [subject]})
+    reader = await opener.open(str(api.kubeconfig("reader")))
+    try:
+        with pytest.raises(BeeyardError) as caught:
+            async with reader.port_forward(POD, NS, 4245):
+                pass
+    finally:
+        await reader.close()
+    assert caught.value.code == "E-KUBE-003"
+    assert "pods/portforward" in caught.value.what + caught.value.why
