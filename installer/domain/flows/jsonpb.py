@@ -51,12 +51,13 @@ def decode(line: bytes) -> Answer:
     except (msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise BadLineError(str(problem)) from None
     flow = answer.flow
-    if flow is not None and _canonical_flow(flow) and (answer.time == flow.time or _canonical_time(answer.time)):
+    if flow is not None and _canonical_flow(flow) and (answer.time == flow.time or is_canonical_time(answer.time)):
         return answer
     return answer_of(line)
 
 
-def _canonical_time(time: str) -> bool:
+def is_canonical_time(time: str) -> bool:
+    """Tell whether a time of a flow is absent, or valid and as ``encode`` leaves it."""
     return not time or (_time(time) is not None and (time[-4:] != "000Z" or len(time) == 20))
 
 
@@ -82,7 +83,7 @@ def _canonical_flow(flow: Flow) -> bool:
         and flow.ip_trace_id is None
         and (flow.l4 is None or flow.l4.sctp is None or flow.l4.sctp.chunk_type == "")
         and _canonical_policies(flow)
-        and _canonical_time(flow.time)
+        and is_canonical_time(flow.time)
     )
 
 

@@ -1,0 +1,1 @@
+"""Recorded flows: files and pipes of ``-o jsonpb`` lines."""
