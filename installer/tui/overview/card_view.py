@@ -21,6 +21,8 @@ from installer.domain.text import one_line
 from installer.tui.overview.cards import SIGNS, Card, Detail, Level, Row
 from installer.tui.overview.layout import GAP, fit_columns
 
+LONGEST = 500
+"""Characters of a cell that are looked at."""
 WIDEST = 120
 """Cells of a column that are counted."""
 
@@ -252,12 +254,12 @@ class CardView(ScrollView, can_focus=True):
 
     def _cells(self, row: Row, base: Style, colour: Style) -> list[Segment]:
         if len(row.cells) == 1:
-            return [Segment(one_line(row.cells[0]), base)]
+            return [Segment(_plain(row.cells[0]), base)]
         found = []
         for index, (text, width) in enumerate(zip(row.cells, self._columns, strict=False)):
             if width:
                 loud = index == 1 and row.level in (Level.WARNING, Level.ERROR, Level.HINT)
-                found.append(Segment(self._cell(index, one_line(text), width) + " " * GAP, colour if loud else base))
+                found.append(Segment(self._cell(index, _plain(text), width) + " " * GAP, colour if loud else base))
         return found
 
     def _cell(self, index: int, text: str, width: int) -> str:
@@ -267,6 +269,10 @@ class CardView(ScrollView, can_focus=True):
         return " " * (width - size) + text if index in self.card.right else text + " " * (width - size)
 
 
+def _plain(text: str) -> str:
+    return one_line(text[:LONGEST])
+
+
 def _width_of(rows: Iterable[Row], column: int) -> int:
-    widths = (cell_len(one_line(row.cells[column])) for row in rows if column < len(row.cells))
+    widths = (cell_len(_plain(row.cells[column])) for row in rows if column < len(row.cells))
     return min(WIDEST, max(widths, default=0))

@@ -50,12 +50,17 @@ def _problems(status: Status | None, overview: Overview, error: BeeyardError | N
         rows += notice_rows(status, status.errors, Level.ERROR, status.snapshot.problems)
         rows += notice_rows(status, status.warnings, Level.WARNING, ())
         rows += [unread_row(one) for one in status.unread_details]
-    if not rows:
-        word = "Nothing is wrong." if status is not None else "Reading the cluster."
-        rows = [empty_row("problems", word, Level.OK if status is not None else Level.INFO)]
+    summary = _problem_summary(status, overview)
     return Card(
-        "problems", TITLES["problems"], _problem_summary(status, overview), tuple(unique(rows)), optional=(1,), share=60
+        "problems", TITLES["problems"], summary, tuple(unique(rows) or [_calm_row(status)]), optional=(1,), share=60
     )
+
+
+def _calm_row(status: Status | None) -> Row:
+    if status is None:
+        return empty_row("problems", "Reading the cluster.")
+    why = "Every part is ready, every policy is accepted, all could be read, and no certificate ends soon."
+    return empty_row("problems", "Nothing is wrong.", Level.OK, why)
 
 
 def _problem_summary(status: Status | None, overview: Overview) -> str:

@@ -37,7 +37,7 @@ def namespaces_card(status: Status) -> Card:
     return Card(
         "namespaces",
         TITLES["namespaces"],
-        f"{managed} of {pods} managed",
+        f"{managed}/{pods} managed",
         tuple(unique([*rows, *refused]) or [empty_row("namespaces", "No pod is on the pod network.")]),
         right=(1,),
         optional=(2,),

@@ -39,7 +39,7 @@ def nodes_card(status: Status) -> Card:
     return Card(
         "nodes",
         TITLES["nodes"],
-        f"{ready} of {len(rows)} ready" if rows else "",
+        f"{ready}/{len(rows)} ready" if rows else "",
         tuple(rows or [refused or empty_row("nodes", "There is no node.", Level.WARNING)]),
         optional=(3, 2),
     )
@@ -86,7 +86,7 @@ def components_card(status: Status) -> Card:
     wanted = [one for one in shown if one.state != "disabled"]
     ready = sum(one.state == "ready" for one in wanted)
     refused = [row for part in ("daemonsets", "deployments") if (row := refusal_row(status, part))]
-    summary = f"{ready} of {len(wanted)} ready" if wanted else ""
+    summary = f"{ready}/{len(wanted)} ready" if wanted else ""
     return Card(
         "components", TITLES["components"], summary, tuple(unique([*rows, *refused])), right=(2,), optional=(3,)
     )

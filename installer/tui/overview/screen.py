@@ -97,9 +97,8 @@ class OverviewScreen(AreaScreen):
         if kube is not self._kube:
             self._kube = kube
             if kube is not None:
+                self._forget_another(kube)
                 self._follow(kube)
-            elif self._overview.status is not None and self.cockpit.connection.state == "connecting":
-                self._overview = Overview()
         if self._cards:
             for card in self._cards.values():
                 card.use_ascii(self.cockpit.settings.ascii)
@@ -110,13 +109,15 @@ class OverviewScreen(AreaScreen):
         """Show what the cluster tells until another one is connected."""
         async with aclosing(self.cockpit.services.overview(kube, ask_network)) as overviews:
             async for overview in overviews:
-                if overview.status is not None or self._is_of_another(kube):
+                if overview.status is not None or self._overview.status is None:
                     self._overview = overview
                     self._show()
 
-    def _is_of_another(self, kube: Kube) -> bool:
+    def _forget_another(self, kube: Kube) -> None:
+        """Show nothing of another cluster; what is known of the same one stays until it is read again."""
         status = self._overview.status
-        return status is None or (status.server, status.context) != (kube.server, kube.context)
+        if status is not None and (status.server, status.context) != (kube.server, kube.context):
+            self._overview = Overview()
 
     # Where it is shown
 
