@@ -7,6 +7,7 @@ import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import yaml
@@ -117,7 +118,7 @@ def _merge(base: Any, mine: Any, theirs: Any, path: Path, conflicts: list[Confli
 def _merge_lists(base: Sequence[Any], mine: Sequence[Any], theirs: Sequence[Any]) -> list[Any] | None:
     """Merge edits of a list where they touch different items; None where they touch the same."""
     edits = sorted([*_edits(base, mine), *_edits(base, theirs)], key=lambda edit: (edit[0], edit[1]))
-    for one, other in zip(edits, edits[1:], strict=False):
+    for one, other in pairwise(edits):
         if one == other:
             continue
         if other[0] < one[1] or (other[0] == one[0] and other[1] == one[1]):
@@ -164,9 +165,8 @@ def owners(raw: Raw) -> list[Owner]:
     if "argocd.argoproj.io/tracking-id" in annotations or "argocd.argoproj.io/instance" in labels:
         tracking = str(annotations.get("argocd.argoproj.io/tracking-id", "")).partition(":")[0]
         found.append(Owner("Argo CD", tracking or str(labels.get("argocd.argoproj.io/instance", ""))))
-    for toolkit in ("kustomize", "helm"):
-        if name := labels.get(f"{toolkit}.toolkit.fluxcd.io/name"):
-            found.append(Owner("Flux", str(name)))
+    flux = [labels.get(f"{toolkit}.toolkit.fluxcd.io/name") for toolkit in ("kustomize", "helm")]
+    found += [Owner("Flux", str(name)) for name in flux if name]
     if "generate.kyverno.io/policy-name" in labels:
         found.append(Owner("Kyverno", str(labels["generate.kyverno.io/policy-name"])))
     references = metadata.get("ownerReferences") or ()
