@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -11,7 +12,7 @@ from textual.keys import KEY_NAME_REPLACEMENTS, Keys
 from installer.tui.actions import APP, Action
 
 _MODIFIERS = {"ctrl", "shift", "alt", "super", "hyper", "meta"}
-_NAMED = {key.value for key in Keys} | set(KEY_NAME_REPLACEMENTS) | {"space"}
+_NAMED = {key.value for key in Keys} | {"space"}
 _ALWAYS = "ctrl+q"
 
 
@@ -45,7 +46,7 @@ def check_keymap(keymap: Mapping[str, str], actions: Iterable[Action], pending: 
         if problem:
             checked.problems.append(f"{name}: {problem}")
         else:
-            checked.keys[name] = ",".join(key.strip() for key in keys.split(","))
+            checked.keys[name] = ",".join(map(_named, keys.split(",")))
     _drop_clashes(checked, known)
     return checked
 
@@ -60,9 +61,29 @@ def _problem(name: str, keys: str, known: Mapping[str, Action]) -> str:
     return f"{wrong[0]!r} is no key; keys are written like f5, ctrl+s, G, question_mark" if wrong else ""
 
 
+def _named(key: str) -> str:
+    """Return a key as Textual calls it: ``question_mark`` for ``?``."""
+    *modifiers, last = key.strip().split("+")
+    if len(last) == 1 and not last.isalnum():
+        name = unicodedata.name(last, last).lower().replace("-", "_").replace(" ", "_")
+        last = KEY_NAME_REPLACEMENTS.get(name, name)
+    return "+".join((*modifiers, last))
+
+
 def _is_key(text: str) -> bool:
     *modifiers, key = text.split("+")
-    return set(modifiers) <= _MODIFIERS and (len(key) == 1 or key in _NAMED or text in _NAMED)
+    return set(modifiers) <= _MODIFIERS and (len(key) == 1 or key in _NAMED or text in _NAMED or _is_sign(key))
+
+
+def _is_sign(name: str) -> bool:
+    """Tell whether a name is that of a printable sign, such as ``question_mark`` or ``slash``."""
+    if name in KEY_NAME_REPLACEMENTS.values():
+        return True
+    try:
+        unicodedata.lookup(name.replace("_", " ").upper())
+    except KeyError:
+        return False
+    return True
 
 
 def _drop_clashes(checked: CheckedKeys, known: Mapping[str, Action]) -> None:
