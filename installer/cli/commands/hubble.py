@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from installer.cli import output
+from installer.cli.commands import hubble_server
 from installer.cli.commands.install import run_to_end
 from installer.cli.options import output_option
 from installer.cli.render_events import Renderer, renderer
@@ -17,7 +18,11 @@ from installer.domain.plan_text import plan_text
 
 @click.group("hubble")
 def command() -> None:
-    """Switch Hubble on or off on the cluster of this host."""
+    """Look at Hubble, reach it, and switch it on or off."""
+
+
+for look in hubble_server.COMMANDS:
+    command.add_command(look)
 
 
 @command.command("enable")
