@@ -14,11 +14,12 @@ from installer.domain.overview import Overview
 from installer.domain.status import Status
 from installer.ports.cluster import CILIUM_ENDPOINTS, CRDS, PODS, Kube
 from installer.services.overview import Paces, follow
-from tests.adapters.kube.test_status import agent, reading
+from tests.adapters.kube.test_status import reading
 from tests.support.apiserver import ApiServer
 from tests.support.bare_cluster import BareCluster
 from tests.support.kubelet import Kubelet
 from tests.support.recordings import Object, changed, healthy
+from tests.support.status_agent import agent
 
 NS = "kube-system"
 QUICK = Paces(together=0.01, agents=0.5, slow=0.5, certificates=0.5, refused=0.3, lost=0.1, tick=1.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -17,19 +16,11 @@ from tests.support.apiserver import ApiServer
 from tests.support.bare_cluster import BareCluster
 from tests.support.kubelet import Kubelet
 from tests.support.recordings import Object, changed, healthy, items, load
+from tests.support.status_agent import agent
 from tests.unit.status.test_objects import release
 
 NS = "kube-system"
 RBAC = "rbac.authorization.k8s.io"
-
-
-def agent(argv: list[str]) -> tuple[int, str, str]:
-    """Answer as the agent of Cilium 1.15 and later does."""
-    if argv == ["cilium-dbg", "status", "-o", "json"]:
-        return 0, json.dumps(load("cilium-dbg-status")), ""
-    if argv == ["cilium-dbg", "endpoint", "list", "-o", "json"]:
-        return 0, json.dumps(load("cilium-dbg-endpoints")), ""
-    return 1, "", f"unknown command {argv}"
 
 
 @pytest.fixture
