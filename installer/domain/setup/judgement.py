@@ -87,7 +87,11 @@ class Judgement:
     @property
     def valid(self) -> bool:
         """Whether the answers make a specification, whatever the host and the sources say."""
-        return not any(note.code.startswith("E-CONFIG") for notes in self.notes.values() for note in notes)
+        return not any(
+            note.level is Level.ERROR and note.code.startswith("E-CONFIG")
+            for notes in self.notes.values()
+            for note in notes
+        )
 
     def of(self, *questions: str) -> tuple[Note, ...]:
         """Return the notes of questions."""

@@ -50,8 +50,10 @@ class FormPage(VerticalScroll):
             field.show_notes(judgement.of(question.id), ascii_only=ascii_only)
         for fold in self.query(Collapsible):
             fold.display = any(item.more for item in form.shown(self._page.id))
-            if any(_stands_in_the_way(item, judgement) for item in form.shown(self._page.id) if item.more):
-                fold.collapsed = False
+            wrong = any(_stands_in_the_way(item, judgement) for item in form.shown(self._page.id) if item.more)
+            if wrong and fold.collapsed:
+                fold.collapsed = False  # it scrolls to itself, but the user is elsewhere
+                self.call_after_refresh(self.call_after_refresh, self.scroll_to, y=self.scroll_y, animate=False)
 
     def focus_first(self) -> None:
         """Give the first question the keys."""
@@ -92,7 +94,7 @@ class HostPage(VerticalScroll):
 
     def show_verdict(self, verdict: Content) -> None:
         """Show what all findings come to."""
-        self.query_one("#host-verdict", Static).update(verdict)
+        self.query_one("#host-verdict", Static).update(verdict, layout=False)
 
     def show_notes(self, judgement: Judgement, *, ascii_only: bool) -> None:
         """Show what is to be said about the host."""

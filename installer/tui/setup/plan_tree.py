@@ -20,6 +20,8 @@ class PlanTree(Tree[str]):
     BINDINGS: ClassVar[list[Any]] = [
         Binding("right", "open", "Unfold", show=False),
         Binding("left", "close", "Fold", show=False),
+        Binding("shift+right", "scroll_right", "Scroll right", show=False),
+        Binding("shift+left", "scroll_left", "Scroll left", show=False),
     ]
 
     def __init__(self, *, id: str | None = None):  # noqa: A002 - Textual's name
@@ -34,7 +36,8 @@ class PlanTree(Tree[str]):
         for warning in plan.warnings:
             self.root.add_leaf(Text.assemble(("warning  ", self._style("warning")), printable(warning)))
         for step in plan.steps:
-            self._add_step(step)
+            if step.changes:
+                self._add_step(step)
         self.root.expand()
         self.move_cursor(self.root.children[0] if self.root.children else None)
 
@@ -69,10 +72,7 @@ class PlanTree(Tree[str]):
             self.move_cursor(node.parent)
 
     def _add_step(self, step: StepPlan) -> None:
-        title = Text.assemble((printable(step.title), "bold"), "  ", (step_summary(step), self._style("text-muted")))
-        if not step.changes:
-            self.root.add_leaf(title)
-            return
+        title = Text.assemble((printable(step.title), "bold"), "  ", (step_summary(step), "dim"))
         node = self.root.add(title, expand=True)
         for change in step.changes:
             self._add_change(node, change)
@@ -85,14 +85,14 @@ class PlanTree(Tree[str]):
             node.add_leaf(line)
             return
         lines = change.diff.splitlines()
-        line.append(f"  {len(lines)} lines", self._style("text-muted"))
+        line.append(f"  {len(lines)} lines", "dim")
         inner = node.add(line)
         for text in lines:
             inner.add_leaf(Text(printable(text), self._diff_style(text)))
 
     def _diff_style(self, line: str) -> str:
         if line.startswith(("---", "+++", "@@")):
-            return self._style("text-muted")
+            return "dim"
         return {"+": self._style("success"), "-": self._style("error")}.get(line[:1], "")
 
     def _style(self, variable: str) -> str:

@@ -22,6 +22,9 @@ NO_ROOT = (
 )
 
 
+NOTHING = "This host is already as the answers want it. An install would look, and change nothing."
+
+
 class PlanView(Vertical):
     """Shows one of: a message, an error, the plan."""
 
@@ -69,6 +72,9 @@ class PlanView(Vertical):
 
     def show_plan(self, plan: Plan) -> None:
         """Show the plan."""
+        if not any(step.changes for step in plan.steps):
+            self._say(summary(plan), Content(NOTHING))
+            return
         self.query_one("#plan-head", Static).update(Content.styled(summary(plan), "bold"))
         self.query_one("#plan-message").display = False
         self.plan_tree.display = True

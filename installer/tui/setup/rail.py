@@ -46,9 +46,13 @@ class RailStop(Static):
     def __init__(self, stop: Stop):
         super().__init__(id=f"stop-{stop.id}", classes="stop")
         self._stop = stop
+        self._shown: tuple[bool, bool, int, bool] | None = None
 
     def show(self, *, active: bool, done: bool, errors: int, ascii_only: bool) -> None:
         """Show where one is and what stands in the way there."""
+        if self._shown == (shown := (active, done, errors, ascii_only)):
+            return
+        self._shown = shown
         signs = ("x", ">", "v", "-") if ascii_only else ("✗", "●", "✓", "○")
         index = 0 if errors else 1 if active else 2 if done else 3
         colour = ("$error", "$primary", "$success", MUTED)[index]

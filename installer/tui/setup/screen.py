@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -68,6 +67,7 @@ class SetupScreen(AreaScreen):
         self._planned: ClusterSpec | None = None
         self._seen: set[str] = set()
         self._begun = False
+        self._drawn = ("", False)
 
     def compose_body(self) -> ComposeResult:
         """Lay out the way, the first and the last page, and the buttons; the questions come when they are known."""
@@ -87,6 +87,7 @@ class SetupScreen(AreaScreen):
     def on_mount(self) -> None:
         """Begin."""
         super().on_mount()
+        self._hide_buttons()
         self.host_page.focus()
         self.begin()
 
@@ -118,6 +119,11 @@ class SetupScreen(AreaScreen):
     def judgement(self) -> Judgement:
         """What is to be said about them now."""
         return self._judgement
+
+    @property
+    def settled(self) -> bool:
+        """Whether host and sources were looked at for the present answers."""
+        return self._look is not None and self._found is not None
 
     @property
     def plan(self) -> Plan | None:
@@ -171,18 +177,28 @@ class SetupScreen(AreaScreen):
         self._draw()
 
     def _draw(self) -> None:
+        """Bring everything that is visible up to date; what did not change is left alone."""
         judgement, page = self._judgement, self.page
+        verdict = self._verdict()
         if page == "host":
             self.host_page.show_notes(judgement, ascii_only=self._ascii)
-            self.host_page.show_verdict(self._verdict())
-        elif page != "plan":
+            self.host_page.show_verdict(verdict)
+        elif page == "plan":
+            self.plan_view.show_command(self.service.command(judgement.spec))
+        else:
             self.query_one(f"#page-{page}", FormPage).show(self._form, judgement, ascii_only=self._ascii)
         rail = self.query_one(Rail)
         rail.show(page, self._errors_by_page(), self._seen, ascii_only=self._ascii)
         rail.show_made(cluster_rows(judgement.spec, self._form.answers, self._found))
-        self.query_one("#setup-state", Static).update("" if page == "host" else self._verdict())
-        self.plan_view.show_command(self.service.command(judgement.spec))
-        self._draw_buttons()
+        self.query_one("#setup-state", Static).update("" if page == "host" else verdict, layout=False)
+        if self._drawn != (drawn := (page, self._plan is not None)):
+            self._drawn = drawn
+            self._draw_buttons()
+
+    def _hide_buttons(self) -> None:
+        """Offer nothing before there is a form."""
+        for button in self.query("#setup-bar Button"):
+            button.display = False
 
     def _draw_buttons(self) -> None:
         page = self.page
@@ -205,6 +221,9 @@ class SetupScreen(AreaScreen):
         errors, warnings = self._judgement.errors, self._judgement.warnings
         told = [_count(errors, "error"), _count(warnings, "warning")]
         words = ", ".join(text for text in told if text)
+        elsewhere = [page.title for page in PAGES if page.id != self.page and self._errors_by_page().get(page.id)]
+        if elsewhere:
+            words += f": see {', '.join(elsewhere)}"
         if errors:
             return Content.styled(f"{'x' if self._ascii else '✗'} {words}", "$error")
         sign = "v" if self._ascii else "✓"
@@ -258,16 +277,9 @@ class SetupScreen(AreaScreen):
             self._show(event.page)
 
     @on(Button.Pressed)
-    def _pressed(self, event: Button.Pressed) -> None:
+    async def _pressed(self, event: Button.Pressed) -> None:
         event.stop()
-        actions: dict[str | None, Callable[[], object]] = {
-            "back": self.action_back,
-            "next": self.action_next,
-            "save": self.action_save,
-            "copy": self.action_copy,
-            "install": self.action_install,
-        }
-        actions[event.button.id]()
+        await self.run_action(str(event.button.id))
 
     def action_next(self) -> None:
         """Go to the next page."""
@@ -322,7 +334,7 @@ class SetupScreen(AreaScreen):
             (BY_ID[key].title if key in BY_ID else "Other settings", note)
             for key, notes in self._judgement.notes.items()
             for note in notes
-            if note.code.startswith("E-CONFIG")
+            if note.level is Level.ERROR and note.code.startswith("E-CONFIG")
         ]
 
     @work(exclusive=True, group="setup-plan", exit_on_error=False)
@@ -338,18 +350,23 @@ class SetupScreen(AreaScreen):
             self._plan, self._planned = plan, spec
             if self.page == "plan":
                 self.plan_view.show_plan(plan)
-            self._draw_buttons()
+            self._draw()
 
     def action_diffs(self) -> None:
         """Unfold or fold all diffs."""
         tree = self.plan_view.plan_tree
         tree.fold_all(not tree.folded)
 
-    def action_install(self) -> None:
+    async def action_install(self) -> None:
         """Hand over to the run."""
-        if self._plan is not None:
+        if self._plan is None:
+            return
+        try:
             self.cockpit.run_host.start(self._judgement.spec, self.service.options)
-            self.cockpit.show_run()
+        except BeeyardError as error:
+            self.cockpit.show_error(error)
+        else:
+            await self.cockpit.show_run()
 
     # Exports
 
