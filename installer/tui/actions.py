@@ -65,6 +65,7 @@ APP_ACTIONS = (
     Action("app.kubectl", "kubectl", "Open k9s, else a shell with kubectl on this cluster.", ("K",), group="Cluster"),
     Action("app.shell", "Shell", "Open a shell; leaving it comes back here.", ("exclamation_mark",), group="Cluster"),
     Action("app.settings", "Settings", "Theme, symbols, history.", ("comma",), group="beeyard"),
+    Action("app.edit_settings", "Edit settings", "Open the settings file in your editor.", group="beeyard"),
     Action("app.log", "Log", "Open the log of this cockpit in a pager.", ("L",), group="beeyard"),
     Action("app.quit", "Quit", "Leave; a run that goes on is asked about.", ("q",), group="beeyard", footer=True),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -30,6 +31,8 @@ from installer.tui.screen import AreaScreen
 from installer.tui.services import CockpitServices
 from installer.tui.settings import Settings
 
+SLOW = 0.02
+"""Seconds that nothing may hold up the screen."""
 LOG = logging.getLogger("beeyard.cockpit")
 KUBECTL_GREETING = "kubectl uses the cluster of the cockpit: exit comes back to it."
 RUN_GOES_ON = "It stops after what it is doing now and can be resumed at the next start."
@@ -120,6 +123,10 @@ class Cockpit(App[int]):
             await self.switch_mode(first)
 
     def _begin(self) -> None:
+        if self.services.environment.get("BEEYARD_DEBUG"):  # whatever holds up the screen goes to the log
+            loop = asyncio.get_running_loop()
+            loop.slow_callback_duration = SLOW
+            loop.set_debug(True)
         self._tell_notes()
         self._apply_keymap()
         self._find_clusters()
