@@ -22,6 +22,7 @@ _FLAG: Final = re.compile(r"(?P<flag>--?[a-zA-Z0-9-]+)(?:=|\s+)(?P<prefix>\"?[^\
 _WORD: Final = re.compile(r"""[^\s()=!<>~,"'&|]*\Z""")
 _FIELD_DONE: Final = re.compile(r"""(?P<field>[^\s()=!<>~,"'&|]+)\s+\Z""")
 _JOINS: Final = ("and", "or")
+_WANTS_TERM: Final = re.compile(r"(?:(?:\A|[\s()])(?:and|or|not)|[(!]|&&|\|\|)\s*\Z", re.IGNORECASE)
 _SHORT: Final = {flag.short: flag.name for flag in FLAGS.values() if flag.short}
 _FLAG_FIELDS: Final = {
     "namespace": "ns",
@@ -82,9 +83,9 @@ def _completions(before: str, vocabulary: Vocabulary) -> Iterator[Completion]:
     elif (match := _FIELD_DONE.search(before)) and (field := find_field(match["field"])) and not _joins(before):
         yield from (Completion(item, len(before), len(before)) for item in (*KINDS[field.kind].operators, "in ("))
     else:
-        yield from _names(before[start:], start, len(before), vocabulary)
-        if before[:start].strip() and not before[:start].rstrip().lower().endswith((*_JOINS, "(", "not", "&&", "||")):
+        if before[:start].strip() and not _WANTS_TERM.search(before[:start]):
             yield from _matching(_JOINS, before[start:], start, len(before))
+        yield from _names(before[start:], start, len(before), vocabulary)
 
 
 def _joins(before: str) -> bool:
