@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -14,9 +14,11 @@ from installer.adapters.store.settings import SettingsFile, log_path, settings_p
 from installer.services.cockpit import ClusterVersions, CockpitServices
 
 if TYPE_CHECKING:
+    from installer.domain.flows.feed import Told
     from installer.domain.overview import Overview
     from installer.ports.cluster import Kube
     from installer.ports.contexts import ContextInfo
+    from installer.services.flow_feed import FeedRequest
     from installer.services.install import InstallService
     from installer.services.setup import SetupService
 
@@ -42,6 +44,8 @@ def cockpit_services(kubeconfig: str | None = None, context: str | None = None) 
         overview=_overview,
         context=context or "",
         log_file=_open_log(log_path()),
+        flow_feeds=_flows,
+        write_file=_write_file,
     )
 
 
@@ -95,6 +99,20 @@ def _install() -> InstallService:
     return install_service()
 
 
+def _flows(request: FeedRequest, kube: Kube | None) -> AsyncGenerator[Told, None]:
+    """Open a source of flows."""
+    from installer.wiring.flow_feeds import open_feed
+
+    return open_feed(request, kube)
+
+
+def _write_file(path: Path, chunks: Iterable[bytes], overwrite: bool) -> int:
+    """Write a file that the user asked for."""
+    from installer.adapters.store.exports import write_export
+
+    return write_export(path, chunks, overwrite=overwrite)
+
+
 async def _versions(kube: Kube) -> ClusterVersions:
     from installer.services.cluster_versions import read_versions
 
@@ -116,6 +134,7 @@ def _open_log(path: Path) -> Path | None:
     """Send Python's logging to a file; None where it cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         handler = RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8")
     except OSError:
         return None

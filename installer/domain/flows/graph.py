@@ -20,6 +20,9 @@ LIMIT = 5_000
 
 _DETAILS = 64
 
+SERVICE = " (service)"
+"""Ends the name of a node that is a Service: Hubble saw its address before it became that of a pod."""
+
 OUTSIDE = "(outside)"
 """Group of the nodes that are in no namespace."""
 
@@ -72,12 +75,17 @@ def _namespace(side: sides.Side) -> Node:
 
 
 def _workload(side: sides.Side) -> Node:
-    return Node(side.namespace, side.workload) if side.namespace and side.workload else Node(OUTSIDE, side.outside)
+    return Node(side.namespace, side.workload) if side.namespace and side.workload else _no_pod(side)
 
 
 def _pod(side: sides.Side) -> Node:
-    if side.pod and side.endpoint:
-        return Node(side.namespace, side.endpoint.pod_name)
+    return Node(side.namespace, side.endpoint.pod_name) if side.pod and side.endpoint else _no_pod(side)
+
+
+def _no_pod(side: sides.Side) -> Node:
+    service = side.service
+    if service and service.namespace and service.name and not side.names:
+        return Node(service.namespace, service.name + SERVICE)
     return Node(OUTSIDE, side.outside)
 
 

@@ -16,7 +16,7 @@ def to_text(graph: Graph, width: int = 100, *, ascii_only: bool = False) -> list
 
         shop
           web
-            -> shop/api     8080/TCP  DROPPED 2, FORWARDED 40  HTTP GET, HTTP 2xx
+            -> shop/api     DROPPED 2, FORWARDED 40  8080/TCP  HTTP GET, HTTP 2xx
     """
     edges = graph.edges()
     column = min(max((len(_plain(edge.server.title)) for edge in edges), default=0), max(12, width // 3))
@@ -58,7 +58,7 @@ def _edge_line(edge: Edge, column: int, *, ascii_only: bool) -> str:
     refused, passed = ("-x", "->") if ascii_only else ("─✗", "─▶")
     arrow = refused if edge.refused == edge.flows else passed
     title = _fit(_plain(edge.server.title), column).ljust(column)
-    parts = [title, top(edge.ports), verdict_text(edge), top(edge.reasons), top(edge.l7)]
+    parts = [title, verdict_text(edge), top(edge.ports), top(edge.reasons), top(edge.l7)]
     return f"    {arrow} " + "  ".join(_plain(part) for part in parts if part)
 
 

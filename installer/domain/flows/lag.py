@@ -72,8 +72,10 @@ def horizon(ring_size: int, flows_per_second: float) -> float | None:
 
 
 def lag_text(seconds: float) -> str:
-    """Return a lag for people: ``12 ms``, ``1.4 s``; clocks that differ give ``clock +3.0 s``."""
+    """Return a lag for people: ``12 ms``, ``1.4 s``, ``7 min``; clocks that differ give ``clock +3.0 s``."""
     if seconds < -_STALE_S:
         return f"clock {-seconds:+.1f} s"
     seconds = max(0.0, seconds)
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:,.0f} min"

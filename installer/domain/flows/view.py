@@ -105,6 +105,17 @@ class View:
                 high = middle
         return low
 
+    def shows(self, seq: int) -> bool:
+        """Tell whether a flow of the ring belongs to the view."""
+        flow = self._ring.flow(seq)
+        if flow is None or not self._matches(flow):
+            return False
+        partner = self._ring.partner(seq) if self._fold else None
+        if partner is None or partner > seq:
+            return True
+        other = self._ring.flow(partner)
+        return other is None or not self._matches(other)
+
     def advance(self, limit: int = 5000) -> bool:
         """Look at up to ``limit`` more flows, new ones before old ones; tell whether some are left."""
         self._trim()
@@ -132,19 +143,9 @@ class View:
 
     def _found(self, index: array[int], seqs: range) -> None:
         before = len(index)
-        index.extend(seqs if self.predicate is None and not self._fold else filter(self._shows, seqs))
+        index.extend(seqs if self.predicate is None and not self._fold else filter(self.shows, seqs))
         if len(index) != before:
             self.version += 1
-
-    def _shows(self, seq: int) -> bool:
-        flow = self._ring.flow(seq)
-        if flow is None or not self._matches(flow):
-            return False
-        partner = self._ring.partner(seq) if self._fold else None
-        if partner is None or partner > seq:
-            return True
-        other = self._ring.flow(partner)
-        return other is None or not self._matches(other)
 
     def _matches(self, flow: Flow) -> bool:
         return self.predicate is None or self.predicate(flow)

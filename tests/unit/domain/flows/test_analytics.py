@@ -274,13 +274,13 @@ def test_the_map_as_text(shop: Graph) -> None:
     assert to_text(shop) == [
         "shop",
         "  api",
-        "    ─✗ world     25/TCP  DROPPED 1  POLICY_DENIED",
+        "    ─✗ world     DROPPED 1  25/TCP  POLICY_DENIED",
         "  web",
-        "    ─▶ shop/api  8080/TCP, 5432/TCP  DROPPED 1, FORWARDED 3  POLICY_DENIED  HTTP 2xx, HTTP GET",
-        "    ─▶ world     53/TCP  FORWARDED 1  DNS",
+        "    ─▶ shop/api  DROPPED 1, FORWARDED 3  8080/TCP, 5432/TCP  POLICY_DENIED  HTTP 2xx, HTTP GET",
+        "    ─▶ world     FORWARDED 1  53/TCP  DNS",
         "(outside)",
         "  world",
-        "    ─▶ shop/web  80/TCP  FORWARDED 1",
+        "    ─▶ shop/web  FORWARDED 1  80/TCP",
     ]
     assert "".join(to_text(shop, ascii_only=True)).isascii()
     assert all(len(line) <= 40 for line in to_text(shop, 40))
@@ -294,7 +294,7 @@ def test_the_map_by_namespace_and_for_other_programs(shop: Graph) -> None:
     by_namespace = Graph("namespace")
     by_namespace.add(flow())
     by_namespace.add(flow(WEB, WORLD))
-    assert to_text(by_namespace) == ["shop", "    ─▶ shop   80/TCP  FORWARDED 1", "    ─▶ world  80/TCP  FORWARDED 1"]
+    assert to_text(by_namespace) == ["shop", "    ─▶ shop   FORWARDED 1  80/TCP", "    ─▶ world  FORWARDED 1  80/TCP"]
     content = json.loads(to_json(shop))
     assert content["flows"] == 7
     assert content["nodes"][-1] == {"group": "", "name": "world"}

@@ -1,0 +1,1 @@
+"""The Flows area: live traffic and its verdicts."""
