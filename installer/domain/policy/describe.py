@@ -132,6 +132,7 @@ def selector_words(selector: Selector, namespace: str) -> str:
         return _joined([_ENTITY_WORDS.get(one.key, str(one)) for one in reserved])
     own: list[Requirement] = []
     places: list[str] = []
+    account = ""
     for one in selector.requirements:
         if one.key == NAMESPACE:
             places.append(_namespaces(one, namespace))
@@ -139,12 +140,12 @@ def selector_words(selector: Selector, namespace: str) -> str:
             bare = Requirement("any", one.key.removeprefix(NAMESPACE_LABELS), one.operator, one.values)
             places.append(f"namespaces with {bare}")
         elif one.key == SERVICE_ACCOUNT and one.operator == "In":
-            places.append(f"service account {_joined(sorted(one.values))}")
+            account = f" of service account {_joined(sorted(one.values))}"
         elif one.key == CLUSTER:
             continue
         else:
             own.append(one)
-    pods = f"pods with {_requirements(own)}" if own else "every pod"
+    pods = f"pods{account} with {_requirements(own)}" if own else f"every pod{account}"
     if len(places) > 1:
         places = [place for place in places if place != "any namespace"]
     where = _joined(places, last=" and ")
