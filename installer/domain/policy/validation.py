@@ -77,7 +77,14 @@ def _problems(document: SourceDocument, crds: Mapping[str, Any], settings: Setti
     if crd := crds.get(kind):
         yield from check(data, crd_schema(crd))
     if kind.startswith("Cilium"):
-        yield from sanitize(data, settings)
+        yield from _sanitized(data, settings)
+
+
+def _sanitized(data: Mapping[str, Any], settings: Settings) -> list[Finding]:
+    try:
+        return sanitize(data, settings)
+    except (TypeError, AttributeError, ValueError) as error:  # values of types that the schema has told already
+        return [Finding(Level.ERROR, "P-RULE-000", f"agents cannot read it: {error}", ("spec",))]
 
 
 def _unknown_kind(data: Mapping[str, Any], kind: str) -> Finding:
