@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from installer.domain.flows.filter_flags import FLAGS
+from installer.domain.flows.filter_flag_table import FLAGS
 from installer.domain.flows.where.fields import FIELDS, Field, find_field
 from installer.domain.flows.where.kinds import KINDS
 from installer.domain.flows.where.syntax import value_text

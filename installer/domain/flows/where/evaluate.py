@@ -10,8 +10,9 @@ from installer.domain.flows.filter_flags import filters_from_flags
 from installer.domain.flows.filter_match import all_of, any_of, compile_filters
 from installer.domain.flows.flow import Endpoint, Flow
 from installer.domain.flows.flow_filter import FilterSet
-from installer.domain.flows.where.fields import Field, Get, find_field
+from installer.domain.flows.where.fields import Field, find_field
 from installer.domain.flows.where.kinds import Test, compile_test
+from installer.domain.flows.where.reads import Get
 from installer.domain.flows.where.syntax import And, Compare, Expression, Flags, Not, Or, Word
 from installer.domain.flows.where.wire import leaf_of
 

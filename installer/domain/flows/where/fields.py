@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import Any, Final
+from typing import Final
 
-from installer.domain.flows.filter_fields import ports
 from installer.domain.flows.filter_l7 import http
-from installer.domain.flows.flow import DNS, Endpoint, Flow
-from installer.domain.flows.label_selector import Labels, find_value
-from installer.domain.flows.request_uri import uri_path
-
-Get = Callable[[Flow], Any]
-"""Returns the value in a flow, None where it has none; a tuple where it has several."""
+from installer.domain.flows.where import reads
+from installer.domain.flows.where.reads import Get
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,81 +77,16 @@ def _sided(
     ]
 
 
-def _of_endpoint(read: Callable[[Endpoint], Any]) -> Callable[[str], Get]:
-    def make(side: str) -> Get:
-        get = attrgetter(side)
-        return lambda flow: None if (part := get(flow)) is None else read(part)
-
-    return make
-
-
-def _service(side: str) -> Get:
-    get = attrgetter(f"{side}_service")
-    return lambda flow: None if (part := get(flow)) is None or not part.name else (part.namespace, part.name)
-
-
-def _address(side: str) -> Get:
-    get = attrgetter(side)
-    return lambda flow: None if flow.ip is None else get(flow.ip) or None
-
-
-def _port(side: str) -> Get:
-    index = 0 if side == "source" else 1
-    return lambda flow: None if (pair := ports(flow)) is None else pair[index]
-
-
-def _names(side: str) -> Get:
-    return attrgetter(f"{side}_names")
-
-
-def _labels(side: str) -> Get:
-    get = attrgetter(side)
-    return lambda flow: () if (part := get(flow)) is None else part.labels
-
-
-def _dns(read: Callable[[DNS], Any]) -> Get:
-    return lambda flow: None if flow.l7 is None or flow.l7.dns is None else read(flow.l7.dns)
-
-
-def _url(flow: Flow) -> str | None:
-    record = http(flow)
-    return record.url or None if record is not None else None
-
-
-def _path(flow: Flow) -> str | None:
-    record = http(flow)
-    return uri_path(record.url) if record is not None else None
-
-
-def _status(flow: Flow) -> int | None:
-    record = http(flow)
-    return record.code or None if record is not None else None
-
-
-def _latency(flow: Flow) -> int | None:
-    return int(flow.l7.latency_ns or 0) or None if flow.l7 is not None else None
-
-
-def _policies(flow: Flow) -> tuple[tuple[str, str], ...]:
-    lists = (flow.egress_allowed_by, flow.ingress_allowed_by, flow.egress_denied_by, flow.ingress_denied_by)
-    return tuple((policy.namespace, policy.name) for policies in lists for policy in policies)
-
-
-def _flow(name: str) -> Get:
-    get = attrgetter(name)
-    return lambda flow: get(flow) or None
-
-
 _ENDPOINT: Final = [
     *_sided(
-        "ns", "text", "namespace", "ns=prod", _of_endpoint(lambda part: part.namespace or None), "pod", "namespace"
+        "ns", "text", "namespace", "ns=prod", reads.of_endpoint(lambda part: part.namespace or None), "pod", "namespace"
     ),
     *_sided(
         "pod",
         "object",
         "pod, by name or namespace/name",
         "pod=shop/web*",
-        _of_endpoint(lambda part: (part.namespace, part.pod_name) if part.pod_name else None),
+        reads.of_endpoint(lambda part: (part.namespace, part.pod_name) if part.pod_name else None),
         "pod",
         "pod",
     ),
@@ -165,7 +95,7 @@ _ENDPOINT: Final = [
         "object",
         "service of the address, by name or namespace/name",
         "svc=shop/api",
-        _service,
+        reads.service,
         "service",
         "service",
     ),
@@ -174,19 +104,19 @@ _ENDPOINT: Final = [
         "workload",
         "owner of the pod, by name or Kind/name",
         "workload=Deployment/web",
-        _of_endpoint(lambda part: tuple((item.kind, item.name) for item in part.workloads)),
+        reads.of_endpoint(lambda part: tuple((item.kind, item.name) for item in part.workloads)),
         "workload",
         "workload",
     ),
-    *_sided("ip", "ip", "address or prefix", "ip=10.0.0.0/8", _address, "ip", "ip"),
-    *_sided("port", "port", "port of TCP, UDP or SCTP", "port=443", _port, "port", "port"),
-    *_sided("name", "fqdn", "DNS name of the address", "name=*.example.org", _names, "fqdn", "name"),
+    *_sided("ip", "ip", "address or prefix", "ip=10.0.0.0/8", reads.address, "ip", "ip"),
+    *_sided("port", "port", "port of TCP, UDP or SCTP", "port=443", reads.port, "port", "port"),
+    *_sided("name", "fqdn", "DNS name of the address", "name=*.example.org", reads.dns_names, "fqdn", "name"),
     *_sided(
         "identity",
         "identity",
         "security identity, number or reserved name",
         "identity=world",
-        _of_endpoint(lambda part: part.identity),
+        reads.of_endpoint(lambda part: part.identity),
         "identity",
         "identity",
     ),
@@ -195,18 +125,26 @@ _ENDPOINT: Final = [
         "text",
         "name of the cluster",
         "cluster=east",
-        _of_endpoint(lambda part: part.cluster_name or None),
+        reads.of_endpoint(lambda part: part.cluster_name or None),
         "cluster_name",
         "cluster",
     ),
     *_sided(
-        "label", "selector", "label selector as for kubectl", 'label="app in (web, api)"', _labels, "label", "label"
+        "label",
+        "selector",
+        "label selector as for kubectl",
+        'label="app in (web, api)"',
+        reads.labels,
+        "label",
+        "label",
     ),
-    *_sided("label.", "label", "value of a label; k8s:key for one source", "label.app=web", _labels, "label", "label"),
+    *_sided(
+        "label.", "label", "value of a label; k8s:key for one source", "label.app=web", reads.labels, "label", "label"
+    ),
 ]
 
 _RECORD: Final = [
-    Field("verdict", "verdict", "what became of it", "verdict=dropped", (_flow("verdict"),), ("verdict",)),
+    Field("verdict", "verdict", "what became of it", "verdict=dropped", (reads.attribute("verdict"),), ("verdict",)),
     Field("reason", "reason", "why it was dropped: name or number", "reason=policy_denied", (), ("drop_reason_desc",)),
     Field(
         "type", "type", "type of the event, with its sub-type after a colon", "type=trace:to-proxy", (), ("event_type",)
@@ -222,12 +160,18 @@ _RECORD: Final = [
         "ip",
         "source address after masquerading",
         "snat.ip=192.0.2.1",
-        (_address("source_xlated"),),
+        (reads.address("source_xlated"),),
         ("source_ip_xlated",),
         "ip",
     ),
     Field(
-        "node", "node", "node that saw it, [cluster/]name", "node=node-*", (_flow("node_name"),), ("node_name",), "node"
+        "node",
+        "node",
+        "node that saw it, [cluster/]name",
+        "node=node-*",
+        (reads.attribute("node_name"),),
+        ("node_name",),
+        "node",
     ),
     Field(
         "node.label.",
@@ -251,15 +195,24 @@ _RECORD: Final = [
         "object",
         "policy that allowed or denied, by name or namespace/name",
         "policy=shop/allow-web",
-        (_policies,),
+        (reads.policies,),
         seen="policy",
         many=True,
     ),
-    Field("summary", "text", "the server's summary", "summary~RST", (_flow("summary"),)),
-    Field("uuid", "text", "id of the flow", "uuid=00000000-0000-4000-8000-000000000003", (_flow("uuid"),), ("uuid",)),
-    Field("time", "time", "time in UTC: date, date and time, or time of day", "time>=10:30", (_flow("time"),)),
-    Field("time.hour", "number", "hour in UTC", "time.hour>=22", (lambda flow: _digits(flow.time, 11),)),
-    Field("time.minute", "number", "minute", "time.minute<5", (lambda flow: _digits(flow.time, 14),)),
+    Field("summary", "text", "the server's summary", "summary~RST", (reads.attribute("summary"),)),
+    Field(
+        "uuid",
+        "text",
+        "id of the flow",
+        "uuid=00000000-0000-4000-8000-000000000003",
+        (reads.attribute("uuid"),),
+        ("uuid",),
+    ),
+    Field(
+        "time", "time", "time in UTC: date, date and time, or time of day", "time>=10:30", (reads.attribute("time"),)
+    ),
+    Field("time.hour", "number", "hour in UTC", "time.hour>=22", (lambda flow: reads.digits(flow.time, 11),)),
+    Field("time.minute", "number", "minute", "time.minute<5", (lambda flow: reads.digits(flow.time, 14),)),
     Field(
         "trace.id",
         "text",
@@ -289,14 +242,21 @@ _L7: Final = [
         "status",
         "status of the response; 5+ for all of 5xx",
         "http.status>=400",
-        (_status,),
+        (reads.status,),
         ("http_status_code",),
         implies=("http",),
     ),
     Field(
-        "http.path", "path", "path of the URL", "http.path~^/api/", (_path,), ("http_path",), "path", implies=("http",)
+        "http.path",
+        "path",
+        "path of the URL",
+        "http.path~^/api/",
+        (reads.path,),
+        ("http_path",),
+        "path",
+        implies=("http",),
     ),
-    Field("http.url", "path", "the whole URL", "http.url~page=2", (_url,), ("http_url",), implies=("http",)),
+    Field("http.url", "path", "the whole URL", "http.url~page=2", (reads.url,), ("http_url",), implies=("http",)),
     Field(
         "http.header.",
         "header",
@@ -311,7 +271,7 @@ _L7: Final = [
         "query",
         "name that was asked for",
         "dns.query=*.example.org",
-        (_dns(lambda dns: dns.query or None),),
+        (reads.of_dns(lambda dns: dns.query or None),),
         ("dns_query",),
         "query",
         implies=("dns",),
@@ -321,16 +281,11 @@ _L7: Final = [
         "rcode",
         "code of the answer",
         "dns.rcode=nxdomain",
-        (_dns(lambda dns: dns.rcode),),
+        (reads.of_dns(lambda dns: dns.rcode),),
         implies=("dns",),
     ),
-    Field("latency", "duration", "time to the response", "latency>50ms", (_latency,)),
+    Field("latency", "duration", "time to the response", "latency>50ms", (reads.latency,)),
 ]
-
-
-def _digits(time: str, at: int) -> int | None:
-    part = time[at : at + 2]
-    return int(part) if len(part) == 2 and part.isascii() and part.isdigit() else None
 
 
 FIELDS: Final[dict[str, Field]] = {field.name: field for field in (*_ENDPOINT, *_RECORD, *_L7)}
@@ -369,32 +324,8 @@ def find_field(word: str) -> Field | None:
 
 
 def _with_key(field: Field, key: str) -> Field:
-    gets = (_header(key),) if field.kind == "header" else tuple(_label(get, key) for get in field.gets)
+    gets = (reads.header(key),) if field.kind == "header" else tuple(reads.label(get, key) for get in field.gets)
     return replace(field, name=field.name + key, key=key, gets=gets)
-
-
-def _header(key: str) -> Get:
-    def get(flow: Flow) -> tuple[str, ...]:
-        record = http(flow)
-        return () if record is None else tuple(item.value for item in record.headers if item.key == key)
-
-    return get
-
-
-def split_key(key: str) -> tuple[str, str]:
-    """Return source and key of a label's name."""
-    source, colon, rest = key.partition(":")
-    return (source, rest) if colon else ("any", key)
-
-
-def _label(get: Get, key: str) -> Get:
-    source, name = split_key(key)
-
-    def read(flow: Flow) -> str | None:
-        labels: Labels = get(flow)
-        return find_value(labels, source, name)
-
-    return read
 
 
 def field_names() -> Iterator[str]:

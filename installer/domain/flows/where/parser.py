@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from installer.domain.flows.filter_flags import FLAGS, FlagValue
+from installer.domain.flows.filter_flag_table import FLAGS
+from installer.domain.flows.filter_flags import FlagValue
 from installer.domain.flows.where.fault import FieldValueError, WhereError, nearest
 from installer.domain.flows.where.fields import ALONE, Field, field_names, find_field
 from installer.domain.flows.where.kinds import check_compare

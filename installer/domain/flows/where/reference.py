@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from installer.domain.flows.filter_flags import EXTENSIONS
+from installer.domain.flows.filter_flag_table import EXTENSIONS
 from installer.domain.flows.where.fields import ALIASES, FIELDS, Field
 from installer.domain.flows.where.kinds import KINDS
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from installer.domain.flows.filter_flags import FLAGS, FlagValue
+from installer.domain.flows.filter_flag_table import FLAGS
+from installer.domain.flows.filter_flags import FlagValue
 
 KEYWORDS: Final = frozenset({"and", "or", "not", "in"})
 _BARE_VALUE: Final = re.compile(r"[A-Za-z0-9_./:*+@%=-]+\Z")

@@ -8,7 +8,8 @@ import pytest
 
 from installer.domain.flows.enums import RESERVED_IDENTITIES
 from installer.domain.flows.filter_error import FilterError
-from installer.domain.flows.filter_flags import EXTENSIONS, FLAGS, FlagValue, filters_from_flags, parse_arguments
+from installer.domain.flows.filter_flag_table import EXTENSIONS, FLAGS
+from installer.domain.flows.filter_flags import FlagValue, filters_from_flags, parse_arguments
 from installer.domain.flows.filter_match import compile_filters
 from installer.domain.flows.filter_print import print_raw_filters
 from installer.domain.flows.filter_raw import encode_filter, parse_raw_filters

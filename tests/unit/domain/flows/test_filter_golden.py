@@ -14,7 +14,8 @@ import msgspec
 import pytest
 
 from installer.domain.flows.filter_error import FilterError
-from installer.domain.flows.filter_flags import EXTENSIONS, filters_from_flags, parse_arguments
+from installer.domain.flows.filter_flag_table import EXTENSIONS
+from installer.domain.flows.filter_flags import filters_from_flags, parse_arguments
 from installer.domain.flows.filter_match import compile_filters
 from installer.domain.flows.filter_print import print_raw_filters
 from installer.domain.flows.flow import Answer
