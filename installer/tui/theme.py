@@ -11,6 +11,16 @@ def _verdicts(forwarded: str, dropped: str, audit: str, error: str) -> dict[str,
     return {f"verdict-{name}": value for name, value in zip(VERDICTS, (forwarded, dropped, audit, error), strict=True)}
 
 
+def _scrollbars(background: str, bar: str, held: str) -> dict[str, str]:
+    names = (
+        "scrollbar-background",
+        "scrollbar-background-hover",
+        "scrollbar-background-active",
+        "scrollbar-corner-color",
+    )
+    return {**dict.fromkeys(names, background), "scrollbar": bar, "scrollbar-hover": held, "scrollbar-active": held}
+
+
 _DARK = Theme(
     name="beeyard-dark",
     primary="#e5b454",
@@ -27,6 +37,7 @@ _DARK = Theme(
     dark=True,
     variables={
         **_verdicts("#8cc084", "#e8716f", "#e5b454", "#c792d8"),
+        **_scrollbars("#1a1e25", "#3a4150", "#5a6478"),
         "footer-key-foreground": "#e5b454",
         "footer-background": "#1a1e25",
         "block-cursor-background": "#3a3426",
@@ -51,6 +62,7 @@ _LIGHT = Theme(
     dark=False,
     variables={
         **_verdicts("#2c6e2f", "#b3261e", "#8a5d00", "#7a3b8f"),
+        **_scrollbars("#f2efe7", "#cfc5ab", "#a89a78"),
         "footer-key-foreground": "#8a5d00",
         "footer-background": "#f2efe7",
         "block-cursor-background": "#ecd9a8",
@@ -75,6 +87,7 @@ _CONTRAST = Theme(
     dark=True,
     variables={
         **_verdicts("#5fff5f", "#ff6060", "#ffd700", "#ff87ff"),
+        **_scrollbars("#000000", "#9a9a9a", "#ffffff"),
         "footer-key-foreground": "#ffd700",
         "footer-background": "#000000",
         "footer-description-foreground": "#ffffff",
@@ -102,6 +115,7 @@ _COLOURBLIND = Theme(
     dark=True,
     variables={
         **_verdicts("#56b4e9", "#e57a2e", "#f0e442", "#cc79a7"),
+        **_scrollbars("#1a1e25", "#3a4150", "#5a6478"),
         "footer-key-foreground": "#56b4e9",
         "footer-background": "#1a1e25",
         "block-cursor-background": "#1f3f55",
