@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ import pytest
 
 from installer.adapters.kube.client import KubeClient
 from installer.adapters.kube.opener import Kubeconfigs
+from installer.adapters.store.pending import FilePending
 from installer.adapters.store.policy_history import FileHistory
 from installer.domain.errors import BeeyardError, ConnectError, RefusedError
 from installer.ports.cluster import CILIUM_NETWORK_POLICIES, CRDS, Object
+from installer.ports.pending import Pending
 from installer.services.policies.apply import Policies
+from installer.services.policies.revert import guard, revert
 from installer.services.policies.world import read_world
 from tests.support.apiserver import ApiServer
 
@@ -269,3 +273,83 @@ def test_a_history_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     with pytest.raises(BeeyardError) as caught:
         broken.fail("1")
     assert caught.value.code == "E-POL-030"
+
+
+async def test_changes_that_nobody_confirms_go_back(
+    api: ApiServer, kube: KubeClient, policies: Policies, history: FileHistory, opener: Kubeconfigs, tmp_path: Path
+) -> None:
+    store = FilePending(tmp_path / "pending")
+    made = await policies.apply(await policies.prepare(policy("o", "one")))
+    changed = await policies.apply(await policies.prepare(policy("o", "two")))
+    pending = Pending("o", time.time(), str(api.kubeconfig()), "", (made.change, changed.change))
+    store.add(pending)
+
+    async def connect(one: Pending) -> KubeClient:
+        return await opener.open(one.kubeconfig)
+
+    outcome = await guard("o", store, connect, lambda opened: Policies(opened, history, author="guard"))
+    assert outcome == "reverted"
+    assert await live(kube, "o") is None
+    assert store.all() == []
+    assert await guard("o", store, connect, lambda opened: policies) == "reverted"
+
+
+async def test_a_confirmation_ends_the_guard(kube: KubeClient, policies: Policies, tmp_path: Path) -> None:
+    store = FilePending(tmp_path / "pending")
+    made = await policies.apply(await policies.prepare(policy("p", "one")))
+    store.add(Pending("p", time.time() + 3600, "", "", (made.change,)))
+    waiting = asyncio.ensure_future(guard("p", store, never, lambda opened: policies))
+    await asyncio.sleep(0)
+    assert store.confirm("p")
+    assert await waiting == "confirmed"
+    assert not store.confirm("p")
+    assert store.take("p") is None
+    assert await live(kube, "p") is not None
+
+
+async def never(pending: Pending) -> KubeClient:
+    raise AssertionError(f"nothing is to be reverted: {pending}")
+
+
+async def test_what_someone_else_changed_since_is_left_alone(
+    kube: KubeClient, policies: Policies, tmp_path: Path
+) -> None:
+    store = FilePending(tmp_path / "pending")
+    made = await policies.apply(await policies.prepare(policy("q", "one")))
+    await kube.apply(policy("q", "theirs"))
+    store.add(Pending("q", 0.0, "", "", (made.change,)))
+    outcome = await revert("q", store, lambda one: reuse(kube), lambda opened: policies)
+    assert "changed by someone else" in outcome
+    assert store.outcome("q") == outcome
+    found = await live(kube, "q")
+    assert found is not None
+    assert found["spec"] == policy("q", "theirs")["spec"]
+
+
+class KeepsOpen:
+    """The test's connection, which the code under test must not close."""
+
+    def __init__(self, kube: KubeClient):
+        self._kube = kube
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._kube, name)
+
+    async def close(self) -> None:
+        """Stay open."""
+
+
+async def reuse(kube: KubeClient) -> Any:
+    return KeepsOpen(kube)
+
+
+async def test_a_guard_that_was_killed_while_reverting_is_taken_up(
+    kube: KubeClient, policies: Policies, tmp_path: Path
+) -> None:
+    store = FilePending(tmp_path / "pending")
+    made = await policies.apply(await policies.prepare(policy("r", "one")))
+    store.add(Pending("r", 0.0, "", "", (made.change,)))
+    assert store.take("r") is not None  # and the process is gone
+    assert [one.id for one in store.all()] == ["r"]
+    assert await revert("r", store, lambda one: reuse(kube), lambda opened: policies) == "reverted"
+    assert await live(kube, "r") is None
