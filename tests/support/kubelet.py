@@ -25,6 +25,7 @@ class Kubelet:
         self.logs: dict[tuple[str, str, bool], str] = {}
         self.command: Command = lambda argv: (0, " ".join(argv), "")
         self.port = 0
+        self.backends: dict[int, int] = {}
 
     @asynccontextmanager
     async def serving(self, folder: Path) -> AsyncIterator[Kubelet]:
@@ -79,6 +80,9 @@ class Kubelet:
             await stream.send_bytes(b"\x01" + b"connection refused")
             await stream.close()
             return stream
+        if port in self.backends:
+            await _bridge(stream, self.backends[port])
+            return stream
         async for message in stream:
             if message.type is WSMsgType.BINARY and message.data[:1] == b"\x00":
                 if message.data == b"\x00die":
@@ -87,6 +91,25 @@ class Kubelet:
                 await stream.send_bytes(b"\x00" + message.data[1:].upper())
         await stream.close()
         return stream
+
+
+async def _bridge(stream: web.WebSocketResponse, port: int) -> None:
+    """Carry bytes between a forwarded port and a server of this host."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
+    async def back() -> None:
+        while data := await reader.read(65536):
+            await stream.send_bytes(b"\x00" + data)
+        await stream.close()
+
+    task = asyncio.ensure_future(back())
+    try:
+        async for message in stream:
+            writer.write(message.data[1:])
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        writer.close()
 
 
 def _status(code: int) -> dict[str, object]:

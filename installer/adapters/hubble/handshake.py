@@ -56,7 +56,7 @@ def _examine(server: Server, tls: Tls) -> tuple[Trouble, str]:
     except (ssl.SSLError, OSError) as error:
         return Trouble.OUR_CERTIFICATE, f"the certificate or key given cannot be used: {error}"
     try:
-        _shake_hands(server, tls, context)
+        _, _, dropped = _shake_hands(server, tls, context)
     except ssl.SSLCertVerificationError as error:
         return _judge(error.verify_code), error.verify_message
     except ssl.SSLError as error:
@@ -64,6 +64,8 @@ def _examine(server: Server, tls: Tls) -> tuple[Trouble, str]:
         return (Trouble.OUR_CERTIFICATE if "ALERT" in reason else Trouble.NOT_TLS), reason
     except (OSError, UnicodeError) as error:
         return Trouble.UNREACHABLE, str(error)
+    if dropped:
+        return Trouble.OUR_CERTIFICATE, "the server closed the connection right after the handshake"
     return Trouble.NONE, ""
 
 
@@ -93,8 +95,9 @@ def _context(tls: Tls) -> ssl.SSLContext:
     return context
 
 
-def _shake_hands(server: Server, tls: Tls, context: ssl.SSLContext) -> tuple[bytes, dict[str, Any]]:
-    """Return the server's certificate in DER, and its fields where it was verified."""
+def _shake_hands(server: Server, tls: Tls, context: ssl.SSLContext) -> tuple[bytes, dict[str, Any], bool]:
+    """Return the server's certificate in DER, its fields where it was verified, and whether the server hung up."""
+    dropped = False
     with (
         socket.create_connection((server.host, server.port), SECONDS) as plain,
         context.wrap_socket(plain, server_hostname=tls.server_name or server.host) as secure,
@@ -102,13 +105,13 @@ def _shake_hands(server: Server, tls: Tls, context: ssl.SSLContext) -> tuple[byt
         certificate, fields = secure.getpeercert(binary_form=True) or b"", secure.getpeercert() or {}
         secure.settimeout(SECONDS / 4)
         with suppress(TimeoutError):  # with TLS 1.3 a server judges our certificate late; HTTP/2 servers speak first
-            secure.recv(1)
-        return certificate, dict(fields)
+            dropped = secure.recv(1) == b""
+        return certificate, dict(fields), dropped
 
 
 def _pin(server: Server, tls: Tls) -> Tls | None:
     try:
-        leaf, _ = _shake_hands(server, tls, _context(replace(tls, any_certificate=True)))
+        leaf, _, _ = _shake_hands(server, tls, _context(replace(tls, any_certificate=True)))
     except (OSError, UnicodeError):  # SSLError is an OSError
         return None
     pem = ssl.DER_cert_to_PEM_cert(leaf).encode()
@@ -121,7 +124,7 @@ def _names(server: Server, tls: Tls) -> tuple[str, ...]:
     context = _context(tls)
     context.check_hostname = False
     try:
-        _, fields = _shake_hands(server, tls, context)
+        _, fields, _ = _shake_hands(server, tls, context)
     except (OSError, UnicodeError):
         return ()
     return tuple(value.replace("*", "instance", 1) for kind, value in fields.get("subjectAltName", ()) if kind == "DNS")
