@@ -26,6 +26,8 @@ def namespaced(part: str, kind: str) -> Build:
         wanted = tuple(split_name(value) for value in values)
         if len(wanted) == 1:
             return _one_name(get, get_name, *wanted[0])
+        if all(namespace and not prefix for namespace, prefix in wanted):
+            return _namespaces(get, frozenset(namespace for namespace, _prefix in wanted))
 
         def test(flow: Flow) -> bool:
             side = get(flow)
@@ -37,6 +39,10 @@ def namespaced(part: str, kind: str) -> Build:
         return test
 
     return build
+
+
+def _namespaces(get: Callable[[Flow], Any], wanted: frozenset[str]) -> Test:
+    return lambda flow: (side := get(flow)) is not None and side.namespace in wanted
 
 
 def _one_name(get: Callable[[Flow], Any], get_name: Callable[[Any], str], ns: str, prefix: str) -> Test:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from installer.domain.flows.filter_flags import filters_from_flags
 from installer.domain.flows.filter_match import all_of, any_of, compile_filters
-from installer.domain.flows.flow import Endpoint, Flow
+from installer.domain.flows.flow import Endpoint, Flow, Service
 from installer.domain.flows.flow_filter import FilterSet
 from installer.domain.flows.where.fields import Field, find_field
 from installer.domain.flows.where.kinds import Test, compile_test
@@ -110,20 +110,35 @@ def _word(text: str) -> Match:
     test = _finder(text.casefold())
 
     def match(flow: Flow) -> bool:
+        address = flow.ip
         return (
             test(_endpoint_text(flow.source))
             or test(_endpoint_text(flow.destination))
-            or test(_rest_text(flow).casefold())
+            or test(_folded(flow.summary))
+            or (address is not None and (test(address.source) or test(address.destination)))
+            or test(_folded(str(flow.verdict)))
+            or test(_folded(str(flow.drop_reason_desc)))
+            or any(test(_folded(name)) for name in (*flow.source_names, *flow.destination_names))
+            or any(test(_names_text(item.namespace, item.name)) for item in _services(flow))
         )
 
     return match
 
 
+def _services(flow: Flow) -> Iterator[Service]:
+    return (item for item in (flow.source_service, flow.destination_service) if item is not None)
+
+
 def _finder(needle: str) -> Callable[[str], bool]:
     if "*" not in needle:
         return lambda text: needle in text
-    search = re.compile("[^\n]*".join(map(re.escape, re.split(r"\*+", needle)))).search
+    search = re.compile(".*".join(map(re.escape, re.split(r"\*+", needle)))).search
     return lambda text: search(text) is not None
+
+
+@lru_cache(maxsize=8192)
+def _folded(text: str) -> str:
+    return text.casefold()
 
 
 @lru_cache(maxsize=8192)
@@ -133,12 +148,3 @@ def _names_text(namespace: str, pod: str) -> str:
 
 def _endpoint_text(part: Endpoint | None) -> str:
     return "" if part is None else _names_text(part.namespace, part.pod_name)
-
-
-def _rest_text(flow: Flow) -> str:
-    """Everything else that a line shows, one piece a line."""
-    pieces = [flow.summary, str(flow.verdict), str(flow.drop_reason_desc), *flow.source_names, *flow.destination_names]
-    pieces += [f"{part.namespace}/{part.name}" for part in (flow.source_service, flow.destination_service) if part]
-    if flow.ip is not None:
-        pieces += (flow.ip.source, flow.ip.destination)
-    return "\n".join(pieces)

@@ -61,6 +61,8 @@ RULES: list[tuple[Flow, dict[str, Any], bool]] = [
     (POD, {"source_pod": ("web",)}, False),
     (POD, {"source_pod": ("other/web", "shop/w")}, True),
     (POD, {"source_pod": ("sho/",)}, False),
+    (POD, {"source_pod": ("other/", "shop/")}, True),
+    (Flow(), {"source_pod": ("other/", "shop/")}, False),
     (POD, {"destination_pod": ("shop/web",)}, False),
     (_source(namespace="default", pod_name="web"), {"source_pod": ("web",)}, True),
     (_source(), {"source_pod": ("/",)}, False),
