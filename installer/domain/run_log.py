@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 LEVELS = ("debug", "info", "warning", "error")
 CAPACITY = 20_000
+_RANKS = {level: rank for rank, level in enumerate(LEVELS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class LogFilter:
         """Whether a line is shown."""
         if self.step and entry.step != self.step:
             return False
-        if LEVELS.index(entry.level) < LEVELS.index(self.level):
+        if _RANKS[entry.level] < _RANKS[self.level]:
             return False
         return not self.text or self.text.casefold() in entry.text.casefold()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import events, on
@@ -131,17 +132,20 @@ class RunScreen(AreaScreen):
         host, view = self.host, self.host.view
         ascii_only = self.cockpit.settings.ascii
         head, steps = self.query_one("#run-head", Static), self.query_one("#run-steps", Static)
-        head.update(drawing.headline(view, str(host.state), now, head.content_size.width or 80, ascii_only=ascii_only))
+        head.update(
+            drawing.headline(view, str(host.state), now, head.content_size.width or 80, ascii_only=ascii_only),
+            layout=False,
+        )
         width = steps.content_size.width or self.size.width or 80
         low = self.size.height < ROOMY
         brief = low and self._pane in ("card", "times")
         lines = drawing.step_lines(view, now, width, items=1 if low else 3, brief=brief, ascii_only=ascii_only)
-        steps.update(Content("\n").join(lines))
+        _update(steps, lines)
         self.query_one(PodGrid).take(view.snapshot, ascii_only=ascii_only)
         if self._pane == "times":
             times = self.query_one("#run-times-bars", Static)
             bars = drawing.time_lines(view, times.content_size.width or width, ascii_only=ascii_only)
-            times.update(Content("\n").join(bars))
+            _update(times, bars)
 
     def _state_changed(self) -> None:
         self._chosen = False
@@ -185,7 +189,7 @@ class RunScreen(AreaScreen):
             line = Content.assemble(line, ("  paused", "$warning bold"))
         if log.unseen:
             line = Content.assemble(line, (f"  {log.unseen} new (G)", "$warning"))
-        self.query_one("#run-log-head", Static).update(line)
+        self.query_one("#run-log-head", Static).update(line, layout=False)
 
     @on(LineView.Moved, "#run-log")
     def _log_moved(self) -> None:
@@ -311,3 +315,8 @@ class RunScreen(AreaScreen):
             self._close_search()
             return
         self.app.pop_screen()
+
+
+def _update(static: Static, lines: Sequence[Content]) -> None:
+    """Show other lines; the screen is laid out anew only where their number changed."""
+    static.update(Content("\n").join(lines), layout=static.size.height != len(lines))

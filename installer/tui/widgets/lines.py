@@ -23,6 +23,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.scrollbar import ScrollTo, ScrollUp
 from textual.strip import Strip
+from textual.widget import Widget
 
 from installer.domain.text import one_line
 
@@ -280,7 +281,14 @@ class LineView(ScrollView, can_focus=True):
 
     def _resize_content(self) -> None:
         size = Size(max(self._widest, 1), self._end - self._first)
-        if size != self.virtual_size:
+        before = self.virtual_size
+        if size == before:
+            return
+        if self.show_vertical_scrollbar and min(size.height, before.height) > self._page:
+            # Only the bar's length changes: no need to lay out the whole screen ten times a second.
+            self.set_reactive(Widget.virtual_size, size)
+            self.vertical_scrollbar.window_virtual_size = size.height
+        else:
             self.virtual_size = size
 
     def _tell(self) -> None:
