@@ -150,8 +150,8 @@ class Policies:
 
         Raises:
             RefusedError: ``E-POL-021`` it is in conflict with what someone else changed.
-            BeeyardError: ``E-POL-030`` the history cannot be written, ``E-POL-022`` it is not known whether it was done,
-                or what the API says.
+            BeeyardError: ``E-POL-030`` the history cannot be written, ``E-POL-022`` nobody knows whether it was
+                done, or what the API says.
         """
         if edit.conflicts:
             raise _conflict(edit)
