@@ -17,6 +17,7 @@ COMMANDS = {
     "install": ("installer.cli.commands.install", "Make this host a k3s cluster with Cilium and Hubble."),
     "status": ("installer.cli.commands.status", "Show the state of a cluster's nodes, Cilium and Hubble."),
     "verify": ("installer.cli.commands.verify", "Prove the network with real connections and a policy."),
+    "observe": ("installer.cli.commands.observe", "Watch flows: everything of `hubble observe`, and more."),
     "hubble": ("installer.cli.commands.hubble", "Look at Hubble, reach it, and switch it on or off."),
     "tui": ("installer.cli.commands.tui", "Open the cockpit, as beeyard alone does on a terminal."),
     "config": ("installer.cli.commands.config", "Make, check and show beeyard.yaml and the Helm values."),

@@ -1,0 +1,194 @@
+"""``beeyard observe``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from installer.cli import output
+from installer.cli.observe.arguments import (
+    COLOURS,
+    OUTPUTS,
+    TIME_FORMATS,
+    ObserveCommand,
+    filter_options,
+    given_flags,
+    offers,
+)
+from installer.cli.server_options import NAMES, server_options
+from installer.domain.errors import BeeyardError, ExitCode, UsageError
+from installer.domain.text import printable
+
+if TYPE_CHECKING:
+    from installer.cli.observe.streams import Streams
+
+KINDS = ("flows", "agent-events", "debug-events")
+_COUNT = click.IntRange(min=0, max=2**64 - 1)
+
+
+def _selectors(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(
+        (
+            click.option("--all", "all_flows", is_flag=True, help="All flows that the servers still hold."),
+            click.option(
+                "--last", type=_COUNT, default=0, metavar="N", help="The newest N of every node (default 20)."
+            ),
+            click.option("--first", type=_COUNT, default=0, metavar="N", help="The oldest N of every node."),
+            click.option("-f", "--follow", is_flag=True, help="Go on with new flows."),
+            click.option("--since", default="", metavar="WHEN", help="From then on: 5m, 1h30m, or a time (RFC 3339)."),
+            click.option("--until", default="", metavar="WHEN", help="Up to then; without -f."),
+            click.option("--input-file", default="", metavar="FILE", help="Read -o jsonpb lines; - for stdin."),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def _formats(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(
+        (
+            click.option(
+                "-o",
+                "--output",
+                "output_format",
+                default="compact",
+                metavar="FORMAT",
+                show_default=True,
+                help=f"{', '.join(OUTPUTS)}HEADER:PATH,...",
+                shell_complete=offers(OUTPUTS),
+            ),
+            click.option("--print-node-name", is_flag=True, help="With the node's name."),
+            click.option("--print-policy-names", is_flag=True, help="With the policies that decided."),
+            click.option("--numeric", is_flag=True, help="Addresses instead of names."),
+            click.option("--ip-translation/--no-ip-translation", default=True, help="Names instead of addresses."),
+            click.option(
+                "--color", default="auto", metavar="WHEN", help="auto, always or never.", shell_complete=offers(COLOURS)
+            ),
+            click.option(
+                "--time-format",
+                default="StampMilli",
+                metavar="NAME",
+                help=f"{', '.join(TIME_FORMATS)}.",
+                shell_complete=offers(TIME_FORMATS),
+            ),
+            click.option(
+                "--time-zone", default="utc", metavar="ZONE", help="utc, local, or a name such as Europe/Berlin."
+            ),
+            click.option("--field-mask", multiple=True, metavar="PATHS", help="Fields asked for; with -o json only."),
+            click.option(
+                "--use-default-field-masks/--no-use-default-field-masks",
+                default=True,
+                help="Ask only for the fields that the format shows.",
+            ),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def _ours(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(
+        (
+            click.option("--where", default="", metavar="TEXT", help="Expression: verdict=dropped and dst.ns=prod."),
+            click.option("--group-by", default="", metavar="FIELDS", help="Count by fields: ns,dport,verdict."),
+            click.option("--every", default="", metavar="DURATION", help="Tell counts this often, such as 5s."),
+            click.option("--top", type=_COUNT, default=0, metavar="N", help="The N largest groups."),
+            click.option("--merge-denials", is_flag=True, help="Show the two records of one denial as one."),
+            click.option("--explain", is_flag=True, help="Tell why flows were dropped, and what would allow them."),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def _others(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(
+        (
+            click.option("--allowlist", multiple=True, metavar="JSON", help="Filters of the API to show."),
+            click.option("--denylist", multiple=True, metavar="JSON", help="Filters of the API to hide."),
+            click.option("--print-raw-filters", is_flag=True, help="Print the filters as YAML and end."),
+            click.option("-s", "--silent-errors", is_flag=True, help="Nothing but errors on stderr."),
+            click.option("-D", "--debug", is_flag=True, help="Tell what is asked for, and all states of nodes."),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+@click.command("observe", cls=ObserveCommand)
+@click.argument("kind", type=click.Choice(KINDS), default="flows", required=False)
+@_selectors
+@_formats
+@_ours
+@_others
+@server_options
+@click.pass_context
+def command(ctx: click.Context, /, kind: str, **options: Any) -> int:
+    """Watch flows, or an agent's events, with the options of `hubble observe` and more."""
+    from installer.cli.observe.streams import ReaderGoneError, Streams
+
+    streams = Streams(silent=options["silent_errors"])
+    try:
+        _observe(ctx, kind, options, streams)
+    except ReaderGoneError:
+        return ExitCode.OK
+    except KeyboardInterrupt:
+        return ExitCode.OK
+    except UsageError as problem:
+        return _refused(problem)
+    return ExitCode.OK
+
+
+command.params.extend(filter_options())
+
+
+def _refused(problem: BeeyardError) -> int:
+    """Tell a wrong call as hubble does, in one line; on a terminal with the fix too."""
+    if sys.stderr.isatty():
+        output.error(problem)
+    else:
+        output.talk(printable(problem.what))
+    return ExitCode.FAILED
+
+
+def _observe(ctx: click.Context, kind: str, options: dict[str, Any], streams: Streams) -> None:
+    from installer.cli.observe.request import event_selectors, make_ask
+
+    terminal = sys.stdout.isatty()
+    options["colour"] = _colour(options["color"], terminal=terminal)
+    options["legacy_json"] = "legacy-json-output" in os.environ.get("HUBBLE_COMPAT", "").split(",")
+    flags = given_flags(ctx)
+    path = options["input_file"]
+    ask = make_ask(options, flags, from_file=bool(path), terminal=terminal)
+    if options["print_raw_filters"]:
+        from installer.domain.flows.filter_print import print_raw_filters
+
+        streams.out(print_raw_filters(ask.filters))
+        return
+    if options["debug"]:
+        streams.err(f"beeyard: {ask.selectors} {printable(str(ask.filters))}\n")
+    if path and kind == "flows":
+        if options["port_forward"]:
+            raise UsageError("cannot use --input-file and --port-forward together", code="E-FLOW-028")
+        from installer.cli.observe.recorded import observe_file
+
+        observe_file(path, ask, streams)
+        return
+    from installer.cli.observe.live import observe_events, observe_server
+    from installer.cli.server_options import server_choice
+
+    choice = server_choice({name: options[name] for name in NAMES})
+    if kind == "flows":
+        observe_server(choice, ask, streams)
+    else:
+        observe_events(choice, kind, event_selectors(options), options["output_format"], ask.printing, streams)
+
+
+def _colour(when: str, *, terminal: bool) -> bool:
+    if when.lower() in ("always", "never"):
+        return when.lower() == "always"
+    return terminal and not os.environ.get("NO_COLOR")

@@ -1,0 +1,1 @@
+"""What ``beeyard observe`` is made of: its arguments, its sources, and what becomes of flows."""
