@@ -80,16 +80,21 @@ class SetupService:
 
     def _earlier(self) -> tuple[ClusterSpec, str]:
         record = self.install.read_current()
-        layers = from_environment(self.environment)
-        if record is not None:
-            try:
-                layers.insert(0, Layer("cluster.yaml", yaml.safe_load(record.data)))
-            except yaml.YAMLError as error:
-                path = self.state_dir / "cluster.yaml"
-                raise UsageError(
-                    f"{path} is damaged", why=str(error), fix=f"Move {path} away.", code="E-CONFIG-004"
-                ) from error
+        layers = [self._layer(record.data)] if record else []
+        layers += from_environment(self.environment)
         return resolve(layers).document.spec, "cluster.yaml" if record else ""
+
+    def _layer(self, data: bytes) -> Layer:
+        path = self.state_dir / "cluster.yaml"
+        try:
+            document = yaml.safe_load(data)
+            if not isinstance(document, dict):
+                raise TypeError(f"It holds a {type(document).__name__}, not a mapping.")
+        except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
+            raise UsageError(
+                f"{path} is damaged", why=str(error), fix=f"Move {path} away.", code="E-CONFIG-004"
+            ) from error
+        return Layer(str(path), document)
 
     def _form(self, base: ClusterSpec, origin: str) -> Form:
         table = self.install.table

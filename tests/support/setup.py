@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,6 +110,7 @@ class World:
         web: error of everything that is fetched.
         gather: error of looking at the host.
         asked: specifications that plans were made for.
+        text: answers instead of the web, for small documents.
         bundles: what is in a bundle, by path; others are read from the disk.
     """
 
@@ -119,6 +120,7 @@ class World:
     gather: BaseException | None = None
     asked: list[ClusterSpec] = field(default_factory=list)
     bundles: dict[str, Any] = field(default_factory=dict)
+    text: Callable[..., Awaitable[str]] | None = None
 
     async def look(self) -> HostFacts:
         if self.gather is not None:
@@ -156,7 +158,7 @@ class World:
             SimpleNamespace(
                 probe=SimpleNamespace(gather=self.look),
                 sources=sources,
-                downloader=SimpleNamespace(text=self.fetch),
+                downloader=SimpleNamespace(text=self.text or self.fetch),
                 files=LocalFiles(),
                 now=lambda: 5.0,
             ),

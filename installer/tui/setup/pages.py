@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -14,44 +15,57 @@ from installer.domain.setup.catalog import questions_of
 from installer.domain.setup.form import Form
 from installer.domain.setup.judgement import Judgement
 from installer.domain.setup.question import Page, Question
-from installer.tui.setup.fields import Field, field_id
+from installer.tui.setup.fields import Field
 from installer.tui.setup.notes import Notes
 from installer.tui.setup.rows import Rows
 
 
 class FormPage(VerticalScroll):
-    """The questions of one page; those that few people need are folded away."""
+    """The questions of one page; those that few people need are folded away, and made when they are asked for."""
 
     def __init__(self, page: Page, form: Form):
         super().__init__(id=f"page-{page.id}", classes="page", can_focus=False)
         self._page = page
         self._form = form
+        self._judgement: Judgement | None = None
+        self._ascii = False
 
     def compose(self) -> ComposeResult:
         """Lay it out."""
         yield Static(self._page.intro, markup=False, classes="page-intro")
         questions = questions_of(self._page.id)
         yield from (self._field(item) for item in questions if not item.more)
-        folded = [item for item in questions if item.more]
-        if folded:
-            with Collapsible(title="More", collapsed=True):
-                yield from (self._field(item) for item in folded)
+        if any(item.more for item in questions):
+            yield Collapsible(title="More", collapsed=True)
 
     def _field(self, question: Question) -> Field:
         field = Field(question, self._form.answers[question.id], self._form.choices(question))
         field.display = question.shown(self._form.answers)
         return field
 
+    @on(Collapsible.Expanded)
+    async def _unfold(self, event: Collapsible.Expanded) -> None:
+        event.stop()
+        if not event.collapsible.query(Field):
+            folded = [self._field(item) for item in questions_of(self._page.id) if item.more]
+            await event.collapsible.query_one(Collapsible.Contents).mount_all(folded)
+            self._draw()
+
     def show(self, form: Form, judgement: Judgement, *, ascii_only: bool) -> None:
         """Show the questions that make sense now, and what is to be said about them."""
-        for question in questions_of(self._page.id):
-            field = self.query_one(f"#{field_id(question.id)}", Field)
-            field.display = question.shown(form.answers)
-            field.show_notes(judgement.of(question.id), ascii_only=ascii_only)
+        self._form, self._judgement, self._ascii = form, judgement, ascii_only
+        self._draw()
+
+    def _draw(self) -> None:
+        form, judgement = self._form, self._judgement
+        assert judgement is not None
+        for field in self.query(Field):
+            field.display = field.question.shown(form.answers)
+            field.show_notes(judgement.of(field.question.id), ascii_only=self._ascii)
         for fold in self.query(Collapsible):
-            fold.display = any(item.more for item in form.shown(self._page.id))
-            wrong = any(_stands_in_the_way(item, judgement) for item in form.shown(self._page.id) if item.more)
-            if wrong and fold.collapsed:
+            folded = [item for item in form.shown(self._page.id) if item.more]
+            fold.display = bool(folded)
+            if fold.collapsed and any(_stands_in_the_way(item, judgement) for item in folded):
                 fold.collapsed = False  # it scrolls to itself, but the user is elsewhere
                 self.call_after_refresh(self.call_after_refresh, self.scroll_to, y=self.scroll_y, animate=False)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rich.text import Text
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
@@ -37,6 +39,7 @@ class PlanView(Vertical):
         with VerticalScroll(id="plan-message", can_focus=True):
             yield Static(id="plan-text")
         yield PlanTree(id="plan-tree")
+        yield Static(id="plan-line")
         yield Static(id="plan-command")
 
     @property
@@ -81,10 +84,19 @@ class PlanView(Vertical):
         self.plan_tree.show(plan)
         self.plan_tree.focus()
 
+    @on(PlanTree.NodeHighlighted)
+    def _show_line(self, event: PlanTree.NodeHighlighted[str]) -> None:
+        """Show the whole of a line that is wider than the terminal."""
+        event.stop()
+        line, room = event.node.label, self.plan_tree.size.width
+        text = line.plain if isinstance(line, Text) else line
+        self.query_one("#plan-line", Static).update(Content(text.strip() if len(text) + 6 > room else ""), layout=False)
+
     def _say(self, head: str, text: Content) -> None:
         self.query_one("#plan-head", Static).update(Content.styled(head, "bold"))
         self.query_one("#plan-text", Static).update(text)
         message = self.query_one("#plan-message")
         message.display = True
         self.plan_tree.display = False
+        self.query_one("#plan-line", Static).update("")
         message.focus()

@@ -104,10 +104,8 @@ class SetupScreen(AreaScreen):
         if beginning.trouble is not None:
             self._trouble = (Note.of_error(beginning.trouble, Level.WARNING),)
         self.host_page.show_origin(EARLIER if self._form.origin else "")
-        for page in PAGES[1:]:
-            await self.query_one("#pages", ContentSwitcher).add_content(FormPage(page, self._form))
         self._begun = True
-        self._show("host")
+        await self.show_page("host")
         self.look_around()
 
     @property
@@ -261,9 +259,14 @@ class SetupScreen(AreaScreen):
 
     # Pages
 
-    def _show(self, page: str) -> None:
+    async def show_page(self, page: str) -> None:
+        """Show a page; one of questions is made when it is first shown."""
         self._seen.add(self.page)
-        self.query_one("#pages", ContentSwitcher).current = f"page-{page}"
+        pages = self.query_one("#pages", ContentSwitcher)
+        asked = next((one for one in PAGES[1:] if one.id == page), None)
+        if asked is not None and not pages.query(f"#page-{page}"):
+            await pages.add_content(FormPage(asked, self._form))
+        pages.current = f"page-{page}"
         self._judge()
         if page == "plan":
             self._show_plan()
@@ -271,31 +274,31 @@ class SetupScreen(AreaScreen):
             (self.host_page if page == "host" else self.query_one(f"#page-{page}", FormPage)).focus_first()
 
     @on(RailStop.Chosen)
-    def _chosen(self, event: RailStop.Chosen) -> None:
+    async def _chosen(self, event: RailStop.Chosen) -> None:
         event.stop()
         if self._begun:
-            self._show(event.page)
+            await self.show_page(event.page)
 
     @on(Button.Pressed)
     async def _pressed(self, event: Button.Pressed) -> None:
         event.stop()
         await self.run_action(str(event.button.id))
 
-    def action_next(self) -> None:
+    async def action_next(self) -> None:
         """Go to the next page."""
-        self._step(1)
+        await self._step(1)
 
-    def action_back(self) -> None:
+    async def action_back(self) -> None:
         """Go to the page before."""
-        self._step(-1)
+        await self._step(-1)
 
-    def _step(self, by: int) -> None:
+    async def _step(self, by: int) -> None:
         if not self._begun:
             return
         pages = [stop.id for stop in STOPS]
         index = pages.index(self.page) + by
         if 0 <= index < len(pages):
-            self._show(pages[index])
+            await self.show_page(pages[index])
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what makes no sense on this page."""
@@ -312,11 +315,11 @@ class SetupScreen(AreaScreen):
 
     # The plan
 
-    def action_plan(self) -> None:
+    async def action_plan(self) -> None:
         """Look again, and make the plan anew."""
         self._plan = self._planned = None
         self.look_around()
-        self._show("plan")
+        await self.show_page("plan")
 
     def _show_plan(self) -> None:
         if not self._judgement.valid:
@@ -357,7 +360,7 @@ class SetupScreen(AreaScreen):
         tree = self.plan_view.plan_tree
         tree.fold_all(not tree.folded)
 
-    async def action_install(self) -> None:
+    def action_install(self) -> None:
         """Hand over to the run."""
         if self._plan is None:
             return
@@ -366,7 +369,7 @@ class SetupScreen(AreaScreen):
         except BeeyardError as error:
             self.cockpit.show_error(error)
         else:
-            await self.cockpit.show_run()
+            self.cockpit.show_run()
 
     # Exports
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.pilot import Pilot
 from textual.widgets import Button, Checkbox, Input, Static
 
 from installer.adapters.store.lock import FileLock
@@ -17,47 +16,13 @@ from installer.domain.plan import Plan
 from installer.domain.setup.question import Answer
 from installer.domain.spec import ClusterSpec
 from installer.tui.dialogs.error import ErrorDialog
-from installer.tui.setup.fields import Field, field_id
+from installer.tui.setup.fields import field_id
 from installer.tui.setup.save import SaveFile
 from installer.tui.setup.screen import SetupScreen
-from tests.support.cockpit import Pauses, StubCluster, cockpit_of, no_kubeconfig, stub_services, text_of, wait_for
-from tests.support.setup import BUSY, PLAN, VPS, World, setup_service, unreachable
+from tests.support.cockpit import Pauses, cockpit_of, stub_services, text_of, wait_for
+from tests.support.setup import BUSY, PLAN, VPS, World, unreachable
 from tests.tui.conftest import Open
-
-
-def services(world: World, state: Path, **changes: Any) -> Any:
-    made = setup_service(world, state, root=changes.get("root", True), environment=changes.pop("variables", None))
-    fields = {"setup": lambda: made, "has_kubeconfig": lambda: False, "contexts": _none, **changes}
-    return stub_services(StubCluster(no_kubeconfig()), **fields)
-
-
-async def _none() -> tuple[()]:
-    return ()
-
-
-def screen(pilot: Pilot[Any]) -> SetupScreen:
-    found = pilot.app.screen_stack[0]
-    assert isinstance(found, SetupScreen)
-    return found
-
-
-async def ready(pilot: Pilot[Any]) -> SetupScreen:
-    """Wait until host and sources were looked at."""
-    await wait_for(pilot, lambda: isinstance(pilot.app.screen, SetupScreen) and screen(pilot).settled)
-    return screen(pilot)
-
-
-def field(pilot: Pilot[Any], question: str) -> Field:
-    return screen(pilot).query_one(f"#{field_id(question)}", Field)
-
-
-async def answer(pilot: Pilot[Any], question: str, text: str) -> None:
-    field(pilot, question).query_one(Input).value = text
-    await wait_for(pilot, lambda: screen(pilot).form.answers[question] == text)
-
-
-def codes(pilot: Pilot[Any], question: str) -> list[str]:
-    return [note.code for note in field(pilot, question).notes]
+from tests.tui.setup.driving import answer, codes, field, no_contexts, ready, screen, services
 
 
 async def test_it_opens_by_itself_where_there_is_no_cluster(cockpit: Open, tmp_path: Path) -> None:
@@ -76,7 +41,7 @@ async def test_a_walk_with_the_keys_ends_in_an_install(
     async with cockpit(services(world, tmp_path)) as pilot:
         await ready(pilot)
         await pilot.press("ctrl+n", "down", "enter", "tab")  # the latest k3s, then the pod network
-        await pilot.press("ctrl+a", *(["delete"] * len("10.42.0.0/16")), *"10.52.0.0/16")
+        await pilot.press("home", "ctrl+k", *"10.52.0.0/16")
         await pilot.press("ctrl+n", "tab", "tab", "tab", "space")  # WireGuard
         await pilot.press("ctrl+n", "ctrl+n")
         await wait_for(pilot, lambda: screen(pilot).plan is PLAN)
@@ -87,9 +52,9 @@ async def test_a_walk_with_the_keys_ends_in_an_install(
         assert "Plan: 7 changes, 78.2 MB to download" in text_of(pilot.app)
         app = cockpit_of(pilot)
         monkeypatch.setattr(app.run_host, "start", lambda spec, options: started.append((spec, options)))
-        monkeypatch.setattr(app, "show_run", lambda: _none())
+        monkeypatch.setattr(app, "show_run", lambda: started.append("shown"))
         await pilot.press("i")
-        assert started == [(wanted, screen(pilot).service.options)]
+        assert started == [(wanted, screen(pilot).service.options), "shown"]
 
 
 async def test_a_wrong_answer_is_told_beside_it_and_stops_the_plan(cockpit: Open, tmp_path: Path) -> None:
@@ -145,12 +110,12 @@ async def test_findings_stand_beside_their_questions_also_folded_ones(cockpit: O
 async def test_questions_follow_the_answers(cockpit: Open, tmp_path: Path) -> None:
     async with cockpit(services(World(), tmp_path)) as pilot:
         await ready(pilot)
-        await pilot.press("ctrl+n", "ctrl+n", "ctrl+n")
+        await screen(pilot).show_page("downloads")
         assert not field(pilot, "bundle").display
         await pilot.press("down", "down", "enter")
         await wait_for(pilot, lambda: field(pilot, "bundle").display)
         assert codes(pilot, "bundle") == ["E-CONFIG-001"]
-        await pilot.press("ctrl+b", "ctrl+b")
+        await screen(pilot).show_page("cluster")
         assert not field(pilot, "k3s.release").display  # the bundle decides
 
 
@@ -159,7 +124,8 @@ async def test_a_bundle_that_is_none_is_told(cockpit: Open, tmp_path: Path, path
     pauses = Pauses()
     async with cockpit(services(World(), tmp_path, pause=pauses)) as pilot:
         await ready(pilot)
-        await pilot.press("ctrl+n", "ctrl+n", "ctrl+n", "down", "down", "enter")
+        await screen(pilot).show_page("downloads")
+        await pilot.press("down", "down", "enter")
         await answer(pilot, "bundle", path)
         await wait_for(pilot, lambda: 0.6 in pauses.seconds)  # nobody is asked while the user types
         pauses.end()
@@ -170,7 +136,8 @@ async def test_a_mirror_out_of_reach_is_told_beside_it(cockpit: Open, tmp_path: 
     pauses, world = Pauses(), World()
     async with cockpit(services(world, tmp_path, pause=pauses)) as pilot:
         await ready(pilot)
-        await pilot.press("ctrl+n", "ctrl+n", "ctrl+n", "down", "enter")
+        await screen(pilot).show_page("downloads")
+        await pilot.press("down", "enter")
         world.web = unreachable("mirror.test")
         await answer(pilot, "mirror.chart", "https://mirror.test/charts")
         await wait_for(pilot, lambda: 0.6 in pauses.seconds)
@@ -183,7 +150,7 @@ async def test_no_internet_is_told_and_the_host_is_still_judged(cockpit: Open, t
     async with cockpit(services(World(web=unreachable()), tmp_path)) as pilot:
         await ready(pilot)
         assert "1 error: see Downloads" in text_of(pilot.app)
-        await pilot.press("ctrl+n", "ctrl+n", "ctrl+n")
+        await screen(pilot).show_page("downloads")
         await wait_for(pilot, lambda: codes(pilot, "source"))
         assert "cannot connect to update.k3s.io" in text_of(pilot.app)
 
@@ -275,7 +242,7 @@ async def test_a_refused_plan_says_why_and_can_be_made_again(cockpit: Open, tmp_
 
 @pytest.mark.parametrize("where", ["plan", "gather"])
 async def test_a_worker_that_fails_ends_in_the_dialog(cockpit: Open, tmp_path: Path, where: str) -> None:
-    world = World(**{where: ZeroDivisionError("by zero")})
+    world = dataclasses.replace(World(), **{where: ZeroDivisionError("by zero")})  # type: ignore[arg-type]
     async with cockpit(services(world, tmp_path)) as pilot:
         if where == "plan":
             await ready(pilot)
@@ -294,10 +261,10 @@ async def test_another_answer_makes_another_plan(cockpit: Open, tmp_path: Path) 
         await wait_for(pilot, lambda: screen(pilot).plan is PLAN)
         await pilot.press("ctrl+b", "ctrl+n")
         assert len(world.asked) == 1  # nothing changed
-        await pilot.press("ctrl+b", "ctrl+b")
+        await screen(pilot).show_page("network")
         screen(pilot).query_one(f"#{field_id('cilium.kpr')} Checkbox", Checkbox).value = False
         await wait_for(pilot, lambda: screen(pilot).plan is None)
-        await pilot.press("ctrl+n", "ctrl+n")
+        await screen(pilot).show_page("plan")
         await wait_for(pilot, lambda: screen(pilot).plan is PLAN)
         assert [spec.cilium.kube_proxy_replacement for spec in world.asked] == [True, False]
 
@@ -343,12 +310,11 @@ async def test_a_small_terminal_and_back(cockpit: Open, tmp_path: Path) -> None:
         await pilot.press("ctrl+n")
         await answer(pilot, "k3s.pods", "10.99.0.0/16")
         await pilot.resize_terminal(40, 12)
-        for _ in range(4):
-            await pilot.press("ctrl+n")
+        await pilot.press("ctrl+r")
         await wait_for(pilot, lambda: screen(pilot).plan is PLAN)
         assert "Plan: 7 changes" in text_of(pilot.app)
         await pilot.resize_terminal(80, 24)
-        await pilot.press("ctrl+b", "ctrl+b", "ctrl+b")
+        await screen(pilot).show_page("cluster")
         assert field(pilot, "k3s.pods").query_one(Input).value == "10.99.0.0/16"
 
 
