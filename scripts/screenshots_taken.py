@@ -26,7 +26,7 @@ from installer.tui.run.screen import RunScreen
 from installer.tui.settings import Settings
 from tests.support.cockpit import StubCluster, cockpit_of, no_kubeconfig, stable_svg, stub_services, text_of, wait_for
 from tests.support.flow_feeds import ScriptedFeeds, recorded
-from tests.support.overviews import NOW, Overviews, calm, troubled
+from tests.support.overviews import NOW, Overviews, calm, of_today, troubled
 from tests.support.scripted_run import BEGAN, ScriptedInstall, first_half, until_ready
 from tests.support.setup import World, setup_service
 
@@ -63,12 +63,12 @@ class Shot:
 
 def _calm(folder: Path) -> CockpitServices:
     del folder
-    return stub_services(overview=Overviews(calm()), now=lambda: NOW)
+    return stub_services(overview=Overviews(of_today(calm())), now=lambda: NOW)
 
 
 def _troubled(folder: Path) -> CockpitServices:
     del folder
-    return stub_services(overview=Overviews(troubled()), now=lambda: NOW)
+    return stub_services(overview=Overviews(of_today(troubled())), now=lambda: NOW)
 
 
 def _setup(folder: Path) -> CockpitServices:

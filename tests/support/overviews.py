@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import copy
 import datetime
+import json
 from collections.abc import AsyncGenerator
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import yaml
@@ -17,6 +18,7 @@ from installer.domain.releases import Releases, parse_releases
 from installer.domain.status import AgentStatus, HelmStatus, RelayStatus, Status
 from installer.domain.status_rules.agents import read_agent
 from installer.domain.status_rules.assemble import Readings, assemble
+from installer.domain.status_rules.versions import read_versions, version_hints
 from installer.domain.x509 import Certificate
 from tests.support.recordings import FOLDER, Object, changed, healthy, items, load
 
@@ -41,11 +43,30 @@ def of_demo(kind: str) -> list[Object]:
     return [item for item in items("demo") if item["kind"] == kind]
 
 
+def today(facts: Facts) -> Facts:
+    """Return the facts with the versions that are current while this is written."""
+    texts = {name: json.dumps(getattr(facts, name)) for name in (field.name for field in fields(facts))}
+    swaps = {"v1.16.1": "v1.20.0", "v1.21.3+k3s1": "v1.36.4+k3s1"}
+    for old, new in swaps.items():
+        texts = {name: text.replace(old, new) for name, text in texts.items()}
+    return Facts(**{name: tuple(json.loads(text)) for name, text in texts.items()})
+
+
+def of_today(overview: Overview) -> Overview:
+    """Return an overview with current versions, as pictures for people have them."""
+    status = status_of(overview)
+    made = status_of(Overview(assemble(readings(today(healthy()), kubernetes="v1.36.4+k3s1"))))
+    helm = replace(status.helm, chart="1.20.0") if status.helm is not None else None
+    versions = read_versions(made.workloads, made.kubernetes, helm, made.nodes)
+    hints = version_hints(versions, releases())
+    return Overview(replace(status, versions=versions, hints=tuple(hints), kubernetes=made.kubernetes, helm=helm))
+
+
 def readings(facts: Facts | None = None, **changes: Any) -> Readings:
     facts = facts or healthy()
     expected = expected_from(facts)
     since = dict.fromkeys((finding for finding in judge(facts, expected).since), -1e6)
-    fields: dict[str, Any] = {
+    usual: dict[str, Any] = {
         "server": "https://127.0.0.1:6443",
         "context": "beeyard",
         "namespace": "kube-system",
@@ -69,7 +90,7 @@ def readings(facts: Facts | None = None, **changes: Any) -> Readings:
         },
         "releases": releases(),
     }
-    return Readings(**{**fields, **changes})
+    return Readings(**{**usual, **changes})
 
 
 def calm() -> Overview:
