@@ -34,7 +34,7 @@ except SystemExit as stop:
     assert not loaded(code) & set(HEAVY)
 
 
-@pytest.mark.parametrize("command", ["install", "status", "verify", "hubble", "config"])
+@pytest.mark.parametrize("command", ["install", "status", "verify", "hubble", "config", "tui"])
 def test_the_help_of_a_command_loads_no_client(command: str) -> None:
     code = f"from installer.cli.main import run\nassert run([{command!r}, '--help']) == 0"
     assert not loaded(code) & {"textual", "kubernetes", "grpc", "httpx", "pyhelm3", "aiohttp"}
@@ -43,6 +43,17 @@ def test_the_help_of_a_command_loads_no_client(command: str) -> None:
 def test_wiring_loads_no_client_before_it_is_used() -> None:
     code = "import installer.wiring.install, installer.wiring.cluster"
     assert not loaded(code) & {"textual", "kubernetes", "grpc", "pyhelm3", "aiohttp"}
+
+
+def test_the_cockpit_loads_no_client_before_its_first_picture(tmp_path: Path) -> None:
+    code = f"""
+import os
+os.environ["XDG_STATE_HOME"] = {str(tmp_path)!r}
+import installer.tui.main
+from installer.wiring.cockpit import cockpit_services
+cockpit_services()
+"""
+    assert not loaded(code) & {"kubernetes", "grpc", "httpx", "pyhelm3", "aiohttp", "pydantic", "yaml", "ruamel"}
 
 
 def test_the_package_is_ours() -> None:

@@ -112,6 +112,14 @@ def test_without_a_terminal_it_says_so(home: dict[str, str]) -> None:
     assert "Usage: beeyard" in plain.stdout + plain.stderr
 
 
+def test_without_a_place_for_its_log_it_goes_on(home: dict[str, str], tmp_path: Path) -> None:
+    opened = Terminal([sys.executable, "-m", "installer"], {**home, "XDG_STATE_HOME": str(tmp_path / "kubeconfig")})
+    opened.expect(b"out of reach")
+    opened.press(b"q")
+    assert opened.process.wait(timeout=SECONDS) == 0
+    opened.close()
+
+
 def test_what_libraries_write_goes_to_the_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     log = tmp_path / "log"
     with quiet_libraries(log):
