@@ -75,9 +75,7 @@ def _formats(function: Callable[..., Any]) -> Callable[..., Any]:
                 help=f"{', '.join(TIME_FORMATS)}.",
                 shell_complete=offers(TIME_FORMATS),
             ),
-            click.option(
-                "--time-zone", default="utc", metavar="ZONE", help="utc, local, or a name such as Europe/Berlin."
-            ),
+            click.option("--time-zone", default="utc", metavar="ZONE", help="utc, local, +02:00, or Europe/Berlin."),
             click.option("--field-mask", multiple=True, metavar="PATHS", help="Fields asked for; with -o json only."),
             click.option(
                 "--use-default-field-masks/--no-use-default-field-masks",

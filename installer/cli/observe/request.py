@@ -216,9 +216,10 @@ def _zone(name: str) -> tzinfo | None:
     if name.lower() == "local":
         return _local()
     try:
-        return ZoneInfo(name)
+        return datetime.strptime(name, "%z").tzinfo if name[0] in "+-" else ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as problem:
-        raise _wrong(f"there is no time zone {name}", "Give utc, local, or a name such as Europe/Berlin.") from problem
+        fix = "Give utc, local, an offset such as +02:00, or a name such as Europe/Berlin."
+        raise _wrong(f"there is no time zone {name}", fix) from problem
 
 
 def _local() -> tzinfo | None:
