@@ -153,7 +153,7 @@ class Connection:
                 while self.window < len(raw) or self.streams[stream] < len(raw):
                     if out:
                         self.writer.write(b"".join(out))
-                        out: list[bytes] = []
+                        out = []
                     self.open.clear()
                     await self.open.wait()
                 self.window -= len(raw)
