@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Button, Checkbox, Input
+from textual.widgets import Button, Input
 
 from installer.pipeline.run import Options
 from installer.services.setup import SetupService
@@ -49,6 +49,7 @@ class LenientSetup(SetupService):
 
 @pytest.fixture(autouse=True)
 def _no_kubeconfig_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("BEEYARD_K3S_KUBECONFIG_PATH", str(MERGED))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     yield
@@ -101,10 +102,8 @@ def cluster_is_ready() -> bool:
 async def test_from_the_first_question_to_a_ready_cluster(bare_host: None, bundle: Path) -> None:
     async with real_cockpit() as (app, pilot):
         await until(pilot, lambda: isinstance(app.screen, SetupScreen) and wizard(pilot).settled)
-        await pilot.press("ctrl+n")
-        field(pilot, "k3s.merge").query_one(Checkbox).value = False
-        await pilot.press("ctrl+n", "ctrl+n", "down", "down", "enter")
-        await until(pilot, lambda: field(pilot, "bundle").display)
+        await pilot.press("ctrl+n", "ctrl+n", "ctrl+n", "down", "down", "enter")
+        await until(pilot, lambda: app.screen.query(f"#{field_id('bundle')}") and field(pilot, "bundle").display)
         field(pilot, "bundle").query_one(Input).value = str(bundle)
         await pilot.press("ctrl+r")
         await until(pilot, lambda: wizard(pilot).plan is not None)
@@ -131,7 +130,8 @@ def in_a_terminal(*command: str) -> Iterator[subprocess.Popen[bytes]]:
         command, stdin=slave, stdout=slave, stderr=slave, cwd=ROOT, env=environment, start_new_session=True
     )
     os.close(slave)
-    reader = threading.Thread(target=_drain, args=(master,), daemon=True)
+    drawn = bytearray()
+    reader = threading.Thread(target=_drain, args=(master, drawn), daemon=True)
     reader.start()
     try:
         yield child
@@ -141,12 +141,13 @@ def in_a_terminal(*command: str) -> Iterator[subprocess.Popen[bytes]]:
         child.wait()
         reader.join(timeout=10)
         os.close(master)
+        print(f"the child drew {len(drawn)} bytes, last: {bytes(drawn[-2000:])!r}")
 
 
-def _drain(master: int) -> None:
+def _drain(master: int, drawn: bytearray) -> None:
     with suppress(OSError):
-        while os.read(master, 65536):
-            pass
+        while some := os.read(master, 65536):
+            drawn += some
 
 
 def steps_begun() -> list[str]:
@@ -158,7 +159,7 @@ def steps_begun() -> list[str]:
 
 
 def wait_until_begun(step: str, child: subprocess.Popen[bytes]) -> None:
-    for _ in range(SECONDS * 10):
+    for _ in range(90 * 10):
         if step in steps_begun():
             return
         assert child.poll() is None, "the cockpit ended by itself"
