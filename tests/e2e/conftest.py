@@ -25,12 +25,31 @@ def bare_host() -> Iterator[None]:
     run_testbed("down")
 
 
+KUBECONFIG = Path("/root/.kube/beeyard-test")
+left_running: list[str] = []
+"""The module that left its cluster to the next one."""
+
+
 @pytest.fixture(scope="module")
-def cluster(bundle: Path) -> Iterator[Path]:
-    """A cluster that beeyard installed, for all tests of a module; its kubeconfig."""
-    run_testbed("down")
-    done = install(bundle, "--kubeconfig", "/root/.kube/beeyard-test")
-    assert done.rc == 0, done.err
+def cluster(bundle: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A cluster that beeyard installed, for all tests of a module, and of the next that uses it; its kubeconfig."""
+    if left_running:
+        left_running.clear()
+    else:
+        run_testbed("down")
+        done = install(bundle, "--kubeconfig", str(KUBECONFIG))
+        assert done.rc == 0, done.err
     yield Path("/etc/rancher/k3s/k3s.yaml")
+    if next_module_uses_it(request):
+        left_running.append(request.node.name)
+        return
     run_testbed("down")
-    Path("/root/.kube/beeyard-test").unlink(missing_ok=True)
+    KUBECONFIG.unlink(missing_ok=True)
+
+
+def next_module_uses_it(request: pytest.FixtureRequest) -> bool:
+    """Tell whether the first test after this module's starts with the cluster."""
+    items = request.session.items
+    last = max(index for index, item in enumerate(items) if item.path == request.path)
+    following = items[last + 1] if last + 1 < len(items) else None
+    return isinstance(following, pytest.Function) and "cluster" in following.fixturenames

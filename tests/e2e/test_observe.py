@@ -1,0 +1,97 @@
+"""Flows of a real cluster, through a port-forward that nobody had to set up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from installer.adapters.kube.client import KubeClient
+from installer.adapters.kube.opener import Kubeconfigs
+from installer.domain.flows.feed import Connected, Flows
+from installer.domain.flows.flow import Flow
+from installer.ports.cluster import PODS
+from installer.ports.flows import FlowRequest
+from installer.services.flows import FlowFeed
+from installer.wiring.flows import feed_of
+from tests.support.cluster import beeyard, kubectl
+
+pytestmark = [pytest.mark.testbed, pytest.mark.root, pytest.mark.timeout(600)]
+
+NS = "kube-system"
+TALK = (
+    "import socket, time\nfor _ in range(3): socket.create_connection(('hubble-relay', 80), 3).close(); time.sleep(.1)"
+)
+
+
+@pytest.fixture
+async def kube(cluster: Path) -> AsyncIterator[KubeClient]:
+    client = await Kubeconfigs().open(str(cluster))
+    yield client
+    await client.close()
+
+
+async def make_flows(kube: KubeClient) -> None:
+    """Let the UI's pod talk to Relay's."""
+    pods = await kube.list(PODS, namespace=NS, labels="k8s-app=hubble-ui", fields="status.phase=Running")
+    name = str(pods[0]["metadata"]["name"])
+    done = await kube.exec(name, NS, ["python3", "-c", TALK], container="backend")
+    assert done.rc == 0, done.err
+
+
+def test_hubble_tells_its_status_nodes_and_namespaces(cluster: Path) -> None:
+    status = beeyard("hubble", "status", "--kubeconfig", str(cluster))
+    assert status.rc == 0, status.err
+    assert "Healthcheck (via 127.0.0.1:" in status.out
+    assert "Connected Nodes: 1/1" in status.out
+    (node,) = beeyard("hubble", "nodes", "-o", "json", "--kubeconfig", str(cluster)).json()
+    assert node["state"] == 1
+
+
+async def test_observe_prints_flows_through_an_automatic_port_forward(cluster: Path, kube: KubeClient) -> None:
+    await make_flows(kube)
+    asked = ("observe", "--last", "50", "--from-pod", f"{NS}/hubble-ui", "-o", "jsonpb", "--kubeconfig", str(cluster))
+    done = await asyncio.to_thread(beeyard, *asked)
+    assert done.rc == 0, done.err
+    flows = [json.loads(line)["flow"] for line in done.out.splitlines()]
+    assert flows
+    assert {flow["source"]["namespace"] for flow in flows} == {NS}
+    compact = await asyncio.to_thread(beeyard, "observe", "--last", "1", "--kubeconfig", str(cluster))
+    assert compact.rc == 0, compact.err
+    assert compact.out.strip()
+
+
+async def flows_until(feed: FlowFeed, kube: KubeClient, *, restart: bool) -> list[Flow]:
+    """Follow until flows came; with ``restart``, until they came again after Relay's pod was replaced."""
+    found: list[Flow] = []
+    async with aclosing(feed.events(FlowRequest(follow=True))) as stream:
+        async for told in stream:
+            if isinstance(told, Connected):
+                if restart and not told.again:
+                    await asyncio.to_thread(
+                        kubectl, "-n", NS, "delete", "pod", "-l", "k8s-app=hubble-relay", "--wait=false"
+                    )
+                else:
+                    await make_flows(kube)
+            elif isinstance(told, Flows):
+                found += [answer.flow for answer in told.answers if answer.flow]
+                if feed.counts.reconnects >= restart and any(_of_the_ui(flow) for flow in found):
+                    return found
+    raise AssertionError("the feed ended")
+
+
+def _of_the_ui(flow: Flow) -> bool:
+    return flow.source is not None and flow.source.pod_name.startswith("hubble-ui")
+
+
+async def test_following_goes_on_when_relays_pod_is_replaced(kube: KubeClient) -> None:
+    feed = feed_of(kube)
+    async with asyncio.timeout(120):
+        found = await flows_until(feed, kube, restart=True)
+    assert feed.counts.reconnects >= 1
+    uuids = [flow.uuid for flow in found]
+    assert len(uuids) == len(set(uuids))
