@@ -91,6 +91,15 @@ async def test_an_error_can_be_copied(cockpit: Open) -> None:
         assert as_text(error) == "E-X-001: It broke\nWhy: a\\x1b[2Jb\nFix: Mend it.\nFacts: path: /x"
 
 
+async def test_a_long_error_can_be_read_in_a_small_terminal(cockpit: Open) -> None:
+    why = "\n".join(f"line {number}" for number in range(40))
+    async with cockpit(areas=DEMO, size=(40, 12)) as pilot:
+        cockpit_of(pilot).show_error(BeeyardError("it broke", why=why, fix="Mend it.", code="E-X-001"))
+        await wait_for(pilot, lambda: "line 0" in text_of(pilot.app) and "Close" in text_of(pilot.app))
+        await pilot.press(*["pagedown"] * 6)
+        await wait_for(pilot, lambda: "Mend it." in text_of(pilot.app) and "Close" in text_of(pilot.app))
+
+
 async def test_help_tells_the_keys_that_work_here(cockpit: Open) -> None:
     settings = Settings(keymap={"setup.bug": "f7", "app.quit": "Q"})
     async with cockpit(areas=DEMO, area="setup", size=(100, 40), settings=settings) as pilot:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Label, Static
@@ -22,7 +22,13 @@ class ErrorDialog(ModalScreen[None]):
         Action("error.close", "Close", "Go on.", ("escape", "q"), area="error"),
         Action("error.copy", "Copy", "Copy the whole text.", ("c",), area="error"),
     )
-    BINDINGS: ClassVar[list[BindingType]] = bindings(ACTIONS)
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings(ACTIONS),
+        Binding("down", "read(1)", show=False),
+        Binding("up", "read(-1)", show=False),
+        Binding("pagedown", "read(8)", show=False),
+        Binding("pageup", "read(-8)", show=False),
+    ]
 
     def __init__(self, error: BeeyardError):
         super().__init__()
@@ -57,6 +63,10 @@ class ErrorDialog(ModalScreen[None]):
     def action_close(self) -> None:
         """Go on."""
         self.dismiss()
+
+    def action_read(self, lines: int) -> None:
+        """Move through a long text while a button has the focus."""
+        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
     def action_copy(self) -> None:
         """Put the error on the clipboard, as plain text."""

@@ -16,6 +16,8 @@ from textual.widgets import Static
 
 from installer.tui.actions import Action
 
+_LEAST = 20
+"""Columns that a sentence needs beside its title."""
 Row = tuple[str, str, str]
 """Keys, title and help of an action."""
 
@@ -41,10 +43,11 @@ class KeyTable(Static):
     def _line(self, row: Row, width: int) -> Content:
         keys, titles = self._widths
         indent = keys + titles + 4
-        text = f"\n{' ' * indent}".join(wrap(row[2], max(width - indent, 16)))
-        return Content.assemble(
-            (row[0].rjust(keys), "$primary"), "  ", row[1].ljust(titles), "  ", (text, "$foreground-muted")
-        )
+        title = row[1].ljust(titles) + "  "
+        if width - indent < _LEAST:  # no room beside: below
+            indent, title = keys + 2, f"{row[1]}\n{' ' * (keys + 2)}"
+        text = f"\n{' ' * indent}".join(wrap(row[2], max(width - indent, 10)))
+        return Content.assemble((row[0].rjust(keys), "$primary"), "  ", title, (text, "$foreground-muted"))
 
 
 class HelpScreen(ModalScreen[None]):
