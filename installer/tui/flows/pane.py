@@ -77,3 +77,4 @@ class Pane(Vertical):
         self._version = self.content.lines.version
         self.query_one("#pane-title", Static).update(Styled(printable(self.content.title)))
         self.view.redraw()
+        self.view.update_lines()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
+from textwrap import wrap
 from typing import Protocol
 
 from rich.text import Text
@@ -227,7 +228,7 @@ def edge_clause(edge: Edge) -> str:
     """Return the filter for the flows of an edge, in both directions."""
     there = f"{_node_clause('src', edge.client)} and {_node_clause('dst', edge.server)}"
     back = f"{_node_clause('src', edge.server)} and {_node_clause('dst', edge.client)}"
-    return there if edge.client == edge.server else f"({there} or {back})"
+    return there if edge.client == edge.server else f"({there} and not reply=yes or {back} and reply=yes)"
 
 
 def _node_clause(side: str, node: Node) -> str:
@@ -258,8 +259,7 @@ class TruthContent:
 
     def advance(self, width: int) -> None:
         """Read the counters."""
-        del width
-        self.lines.replace([*self._losses(), *self._lags(), *self._memory(), *self._told()])
+        self.lines.replace([*self._losses(), *self._lags(), *self._memory(), *self._told(max(20, width - 4))])
 
     def _losses(self) -> list[PaneLine]:
         losses = self._model.store.losses
@@ -286,9 +286,13 @@ class TruthContent:
         rows = [f"{len(store):,} of {store.next:,} flows kept", f"from {oldest.time}", f"to   {newest.time}"]
         return _block("MEMORY", rows)
 
-    def _told(self) -> list[PaneLine]:
-        notes = list(self._notes())
-        return _block("TOLD BY THE SOURCE", notes[::-1]) if notes else []
+    def _told(self, width: int) -> list[PaneLine]:
+        rows = [row for note in reversed(self._notes()) for row in _wrapped(note, width)]
+        return _block("TOLD BY THE SOURCE, NEWEST FIRST", rows) if rows else []
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return wrap(text, width, subsequent_indent="  ")
 
 
 def _block(title: str, rows: Sequence[str]) -> list[PaneLine]:

@@ -75,6 +75,8 @@ class FlowLines:
 
     def line(self, index: int, width: int) -> str | Text | Strip:
         """Draw a row."""
+        if not 0 <= index < len(self.view):
+            return ""
         seq = self.view.seq(index)
         flow = self._model.store.flow(seq)
         return "" if flow is None else self._row(flow, self._gutter(index, seq), width)

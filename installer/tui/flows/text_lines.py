@@ -33,9 +33,9 @@ class TextLines:
         return len(self._lines)
 
     def line(self, index: int, width: int) -> Text:
-        """Return a line."""
+        """Return a line; an empty one where there is none any more."""
         del width
-        return self._lines[index].text
+        return self._lines[index].text if 0 <= index < len(self._lines) else Text()
 
     def clause(self, line: int) -> str:
         """Return the filter of a line, empty for none."""
