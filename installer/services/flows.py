@@ -199,7 +199,8 @@ class FlowFeed:
                 async for batch in batches:
                     await queue.put(batch)
             why = "the server ended the stream; it is probably being restarted"
-            await queue.put(ConnectError(f"{hubble.name} went away", why=why, code="E-HUBBLE-001"))
+            fix = "Nothing: it is tried again. `beeyard status` tells how Relay is."
+            await queue.put(ConnectError(f"{hubble.name} went away", why=why, fix=fix, code="E-HUBBLE-001"))
         except BeeyardError as error:
             await queue.put(error)
 

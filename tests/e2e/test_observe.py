@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +21,7 @@ from installer.ports.cluster import PODS
 from installer.ports.flows import FlowRequest
 from installer.services.flows import FlowFeed
 from installer.wiring.flows import feed_of
-from tests.support.cluster import beeyard, kubectl
+from tests.support.cluster import BEEYARD, beeyard, kubectl
 
 pytestmark = [pytest.mark.testbed, pytest.mark.root, pytest.mark.timeout(600)]
 
@@ -95,3 +98,29 @@ async def test_following_goes_on_when_relays_pod_is_replaced(kube: KubeClient) -
     assert feed.counts.reconnects >= 1
     uuids = [flow.uuid for flow in found]
     assert len(uuids) == len(set(uuids))
+
+
+async def forwarded(*arguments: str) -> AsyncIterator[dict[str, Any]]:
+    """Run a forwarding command, give what it tells first, and end it as Ctrl-C does."""
+    process = await asyncio.create_subprocess_exec(
+        BEEYARD, "hubble", *arguments, "-o", "json", stdout=PIPE, stderr=PIPE
+    )
+    assert process.stdout is not None
+    yield json.loads(await process.stdout.readline())
+    process.send_signal(signal.SIGINT)
+    assert await process.wait() == 0
+
+
+async def test_a_forward_to_relay_stays_until_ctrl_c(cluster: Path) -> None:
+    async for told in forwarded("port-forward", "--port", "0", "--kubeconfig", str(cluster)):
+        assert told["pod"].startswith("hubble-relay")
+        status = await asyncio.to_thread(beeyard, "hubble", "status", "--server", told["address"])
+        assert "Connected Nodes: 1/1" in status.out
+
+
+async def test_the_web_page_is_forwarded(cluster: Path) -> None:
+    async for told in forwarded("ui", "--port", "0", "--kubeconfig", str(cluster)):
+        reader, writer = await asyncio.open_connection("127.0.0.1", told["port"])
+        writer.write(b"GET / HTTP/1.0\r\nHost: ui\r\n\r\n")
+        assert (await reader.readline()).split()[1] == b"200"
+        writer.close()

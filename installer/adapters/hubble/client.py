@@ -156,6 +156,7 @@ class GrpcHubble:
     async def _next(self, reader: StreamReader[T], method: str, *, follow: bool) -> list[T]:
         """Wait for the next batch; an empty one at the end of the stream."""
         read = asyncio.ensure_future(reader.batch())
+        read.add_done_callback(lambda done: done.cancelled() or done.exception())  # it may end after our own end
         try:
             while not (await asyncio.wait({read}, timeout=self._idle_timeout))[0]:
                 await self._check_silence(method, follow=follow)
