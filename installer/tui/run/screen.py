@@ -55,7 +55,7 @@ class RunScreen(AreaScreen):
         Action("setup.back", "Back", "Leave this screen; the run goes on.", ("escape",), "setup", "Run"),
     )
     shows_run = True
-    AUTO_FOCUS: ClassVar[str | None] = "#run-log"
+    AUTO_FOCUS: ClassVar[str | None] = ""
 
     def __init__(self) -> None:
         super().__init__()
@@ -167,7 +167,14 @@ class RunScreen(AreaScreen):
         self._pane = pane
         for name in PANES:
             self.set_class(name == pane, f"-pane-{name}")
-        self.call_after_refresh(self._redraw)  # what was hidden has no width before
+        self.call_after_refresh(self._pane_shown)
+
+    def _pane_shown(self) -> None:
+        """Draw what was hidden before and had no width, and let its keys work."""
+        self._redraw()
+        if not isinstance(self.focused, Input):
+            names = {"pods": "#run-log" if self.has_class("-wide") else "#run-pods", "card": "#retry"}
+            self.query_one(names.get(self._pane, f"#run-{self._pane}")).focus()
 
     # Log
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -26,6 +26,9 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from installer.domain.text import one_line
+from installer.tui.widgets.line_source import Lines, NoLines
+
+__all__ = ["LONGEST", "LineView", "Lines"]
 
 FRAME = 0.1
 """Seconds between two looks at the source."""
@@ -35,51 +38,6 @@ STEP = 8
 """Cells that the left and right keys move by."""
 LONGEST = 16_384
 """Characters of a line that are looked at."""
-
-
-class Lines(Protocol):
-    """Where a view's lines come from.
-
-    Attributes:
-        version: changes whenever a line came or went.
-        first: number of the oldest line kept; line ``index`` has number ``first + index``. It never falls.
-    """
-
-    @property
-    def version(self) -> int:
-        """A number that changes with the content."""
-        ...
-
-    @property
-    def first(self) -> int:
-        """Number of the oldest line kept."""
-        ...
-
-    def __len__(self) -> int:
-        """How many lines are kept."""
-        ...
-
-    def line(self, index: int, width: int) -> str | Text | Strip:
-        """Return line ``index`` (0 is the oldest kept) for a view that is ``width`` cells wide.
-
-        A line with a given number never changes; it may be longer than ``width``, then the view scrolls sideways.
-        """
-        ...
-
-
-class NoLines:
-    """A source without lines."""
-
-    version = 0
-    first = 0
-
-    def __len__(self) -> int:
-        return 0
-
-    def line(self, index: int, width: int) -> str:
-        """There is none."""
-        del width
-        raise IndexError(index)
 
 
 MORE = ">"
@@ -187,8 +145,6 @@ class LineView(ScrollView, can_focus=True):
         self._widest = 0
         self._strips: OrderedDict[tuple[int, int], Strip] = OrderedDict()
         self._told: tuple[bool, bool, int] | None = None
-
-    # -- for screens
 
     @property
     def lines(self) -> Lines:

@@ -109,6 +109,16 @@ async def test_a_paused_log_stands_still_and_counts(stage: Stages) -> None:
         assert "line 49" in on.text()
 
 
+async def test_keys_move_in_the_log_as_soon_as_it_is_shown(stage: Stages) -> None:
+    async with stage(size=(80, 24)) as on:
+        await on.start()
+        await on.play([*first_half(), *until_ready()])
+        await on.pilot.press("v")
+        await wait_for(on.pilot, lambda: isinstance(on.screen.focused, LogView))
+        await on.pilot.press("up")
+        assert not on.screen.query_one(LogView).follow
+
+
 async def test_a_failure_shows_cause_evidence_and_fix(stage: Stages) -> None:
     async with stage(size=(80, 24)) as on:
         await failed(on)
