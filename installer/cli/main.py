@@ -18,6 +18,7 @@ COMMANDS = {
     "status": ("installer.cli.commands.status", "Show the state of a cluster's nodes, Cilium and Hubble."),
     "verify": ("installer.cli.commands.verify", "Prove the network with real connections and a policy."),
     "observe": ("installer.cli.commands.observe", "Watch flows: everything of `hubble observe`, and more."),
+    "policy": ("installer.cli.commands.policy", "Check, try out, change and draw network policies."),
     "hubble": ("installer.cli.commands.hubble", "Look at Hubble, reach it, and switch it on or off."),
     "tui": ("installer.cli.commands.tui", "Open the cockpit, as beeyard alone does on a terminal."),
     "config": ("installer.cli.commands.config", "Make, check and show beeyard.yaml and the Helm values."),

@@ -14,7 +14,6 @@ Schema = dict[str, Any]
 STRING: Schema = {"type": "string"}
 INTEGER: Schema = {"type": "integer"}
 BOOLEAN: Schema = {"type": "boolean"}
-ANYTHING: Schema = {}
 
 
 def _object(required: str = "", /, **properties: Schema) -> Schema:

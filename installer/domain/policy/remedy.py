@@ -171,7 +171,7 @@ class Remedies:
 
     def _rules(self, direction: Direction, subject: Peer, peer: Peer, traffic: Traffic) -> list[dict[str, Any]]:
         surroundings = Surroundings([*self._peers, subject, peer], self._engine.settings)
-        observed = [Observed(peer, traffic, Evidence(), with_l7=False)]
+        observed = [Observed(peer, traffic, Evidence(), with_l7=traffic.l7 is not None)]
         return [rule for rule, _ in draft_rules(direction, subject.set.namespace, observed, surroundings)]
 
     def _new(self, direction: Direction, subject: Peer, rules: Sequence[Raw]) -> Raw:

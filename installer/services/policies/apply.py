@@ -145,8 +145,13 @@ class Policies:
             )
         return Edit(None, live, live, owners=owners(live))
 
-    async def apply(self, edit: Edit, *, reason: str = "", reverts: str = "") -> Applied:
-        """Make a change. It is kept in the history first.
+    def new_id(self) -> str:
+        """Return an id for a change to come."""
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._now()))
+        return f"{stamp}-{secrets.token_hex(3)}"
+
+    async def apply(self, edit: Edit, *, reason: str = "", reverts: str = "", change_id: str = "") -> Applied:
+        """Make a change. It is kept in the history first, under ``change_id`` where one is given.
 
         Raises:
             RefusedError: ``E-POL-021`` it is in conflict with what someone else changed.
@@ -157,7 +162,7 @@ class Policies:
             raise _conflict(edit)
         if edit.action == "none":
             return Applied(edit, edit.live)
-        change = self._change(edit, reason, reverts)
+        change = self._change(edit, change_id or self.new_id(), reason, reverts)
         self._history.add(change)
         try:
             after = await self._write_surely(edit)
@@ -244,14 +249,12 @@ class Policies:
         kind, namespace, name = key_of(raw)
         return _resource(kind), namespace or None, name
 
-    def _change(self, edit: Edit, reason: str, reverts: str) -> Change:
-        at = self._now()
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at))
+    def _change(self, edit: Edit, change_id: str, reason: str, reverts: str) -> Change:
         before = clean(edit.live) if edit.live is not None else None
         after = clean(edit.wanted) if edit.wanted is not None else None
         return Change(
-            f"{stamp}-{secrets.token_hex(3)}",
-            at,
+            change_id,
+            self._now(),
             self._kube.server,
             self._author,
             reason,

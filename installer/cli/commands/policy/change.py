@@ -1,0 +1,267 @@
+"""``policy diff``, ``apply``, ``delete``, ``rollback`` and ``confirm``: change the cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from installer.cli import output
+from installer.cli.commands.policy.common import (
+    file_option,
+    opened,
+    reach_options,
+    render_report,
+    seconds_of,
+    tell_unread,
+    usable,
+)
+from installer.domain.errors import BeeyardError, ExitCode, InterruptedRunError, RefusedError, UsageError
+from installer.domain.policy.findings import Report
+from installer.domain.policy.world import World, with_changes
+from installer.domain.text import printable
+from installer.services.policies.apply import Applied, Edit, order
+
+
+@click.command("diff")
+@file_option("Policies to compare with the cluster.", required=True)
+@reach_options
+def diff_command(**options: Any) -> int:
+    """Show what applying would change. Exit code 1 when it would change anything."""
+    edits = asyncio.run(_prepared(options, usable(options["files"])))
+    for edit in edits:
+        _show(edit)
+    return ExitCode.FAILED if any(edit.action != "none" for edit in edits) else ExitCode.OK
+
+
+async def _prepared(options: dict[str, Any], wanted: Sequence[Any]) -> list[Edit]:
+    async with opened(options) as cluster:
+        return [await cluster.policies.prepare(one) for one in wanted]
+
+
+def _show(edit: Edit) -> None:
+    output.talk(f"{edit.action}: {printable(edit.name)}")
+    if edit.diff:
+        output.data(printable(edit.diff))
+    for owner in edit.owners:
+        output.talk(printable(f"warning: {owner} manages {edit.name} and will put its own version back"))
+    for conflict in edit.conflicts:
+        place = ".".join(map(str, conflict.path)) or "the object"
+        output.talk(printable(f"conflict: both changed {place}"))
+
+
+@click.command("apply")
+@file_option("Policies to apply: files, folders or -.", required=True)
+@click.option("-y", "--yes", is_flag=True, help="Do it without asking.")
+@click.option("--reason", default="", help="Why, for the history.")
+@click.option(
+    "--confirm-within",
+    metavar="TIME",
+    help="Take it back by itself unless `policy confirm` comes in this time, such as 60s. It does so also when "
+    "beeyard is gone.",
+)
+@click.option("--wait/--no-wait", default=True, help="Wait for the agents' word on each policy.")
+@reach_options
+def apply_command(**options: Any) -> int:
+    r"""Apply policies: try them on the server, show the difference, ask, write, and read back what agents say.
+
+    An object that someone else changed meanwhile is never overwritten. Every change is kept (policy history) and can
+    be taken back (policy rollback).
+
+    \b
+    Example:
+      beeyard policy apply -f web.yaml --confirm-within 60s
+    """
+    wanted = usable(options["files"])
+    if not wanted:
+        raise UsageError("there is no policy in these files", fix="Name others.", code="E-POL-005")
+    return asyncio.run(_change(options, wanted=wanted))
+
+
+@click.command("delete")
+@click.argument("names", nargs=-1, metavar="[NAMESPACE/]NAME…")
+@file_option("Delete the policies of these files.")
+@click.option("-y", "--yes", is_flag=True, help="Do it without asking.")
+@click.option("--reason", default="", help="Why, for the history.")
+@click.option("--confirm-within", metavar="TIME", help="Put them back unless `policy confirm` comes in this time.")
+@reach_options
+def delete_command(names: tuple[str, ...], **options: Any) -> int:
+    """Delete policies; what they denied is open from then on."""
+    if not (names or options["files"]):
+        raise UsageError("nothing to delete", fix="Name policies, or files with -f.", code="E-POL-005")
+    return asyncio.run(_change({**options, "wait": False}, removed=names))
+
+
+async def _change(options: dict[str, Any], *, wanted: Sequence[Any] = (), removed: Sequence[str] = ()) -> int:
+    deadline = seconds_of(options["confirm_within"]) if options["confirm_within"] else 0.0
+    async with opened(options) as cluster:
+        world = await cluster.world()
+        tell_unread(world)
+        if wanted:
+            edits = order([await cluster.policies.prepare(one) for one in wanted])
+        else:
+            edits = [await cluster.policies.prepare_delete(*key) for key in _keys(world, removed, options["files"])]
+        for edit in edits:
+            _show(edit)
+        _guard(world, edits)
+        if any(edit.conflicts for edit in edits):
+            raise RefusedError(
+                "someone else changed the same places",
+                why="The conflicts are listed above; nothing was changed.",
+                fix="Read the policies again (policy get) and make the edit on what is there now.",
+                code="E-POL-021",
+            )
+        if all(edit.action == "none" for edit in edits):
+            output.talk("nothing to change")
+            return ExitCode.OK
+        if not options["yes"]:
+            await _agree()
+        return await _do(cluster, edits, options, deadline)
+
+
+def _keys(world: World, names: Sequence[str], files: Sequence[str]) -> list[tuple[str, str, str]]:
+    from installer.domain.policy.world import key_of
+
+    keys = [key_of(raw) for raw in usable(files)] if files else []
+    for name in names:
+        found = [key_of(raw) for raw in world.objects if name in (key_of(raw)[2], "/".join(key_of(raw)[1:]))]
+        if len(found) != 1:
+            why = "Several are called so." if found else "None is called so."
+            raise UsageError(
+                f"{name} names no single policy",
+                why=why,
+                fix="Write namespace/name; `policy list` shows them.",
+                code="E-POL-013",
+            )
+        keys += found
+    return keys
+
+
+def _guard(world: World, edits: Sequence[Edit]) -> None:
+    """Say what the change would cut of what keeps a cluster alive."""
+    from installer.domain.policy.lockout import lockouts
+
+    changed = [edit.wanted for edit in edits if edit.wanted is not None]
+    removed = [edit.live for edit in edits if edit.wanted is None and edit.live is not None]
+    found = lockouts(world, with_changes(world.objects, changed, removed))
+    if found:
+        output.talk(render_report(Report(tuple(found))))
+
+
+async def _agree() -> None:
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "there is no terminal to ask on", fix="Add --yes, or `policy diff` to look only.", code="E-CLI-002"
+        )
+    if not await asyncio.to_thread(click.confirm, "Apply?", default=False, err=True):
+        raise InterruptedRunError("nothing was changed", why="You did not agree.", code="E-CLI-003")
+
+
+async def _do(cluster: Any, edits: Sequence[Edit], options: dict[str, Any], deadline: float) -> int:
+    edits = [edit for edit in edits if edit.action != "none"]
+    ids = [cluster.policies.new_id() for _ in edits]
+    if deadline:  # armed before the first change: it works also when this process dies in the middle
+        _arm(ids, options, deadline)
+    done: list[Applied] = []
+    for edit, change_id in zip(edits, ids, strict=True):
+        done.append(await cluster.policies.apply(edit, reason=options["reason"], change_id=change_id))
+        output.talk(printable(f"done: {edit.action} {edit.name}  ({change_id})"))
+    if deadline:
+        output.talk(f"goes back in {options['confirm_within']} unless you run: beeyard policy confirm {ids[-1]}")
+    problems = [await _word(cluster, one) for one in done] if options["wait"] else []
+    return ExitCode.FAILED if any(problems) else ExitCode.OK
+
+
+def _arm(ids: Sequence[str], options: dict[str, Any], seconds: float) -> None:
+    """Start the process that takes the changes back."""
+    from installer.ports.pending import Pending
+    from installer.wiring.policies import pending, start_guard
+
+    kubeconfig = str(Path(options["kubeconfig"]).resolve()) if options["kubeconfig"] else ""
+    one = Pending(ids[-1], time.time() + seconds, kubeconfig, options["context"] or "", tuple(ids))
+    pending().add(one)
+    start_guard(one)
+
+
+async def _word(cluster: Any, one: Applied) -> bool:
+    """Tell what agents say of a policy; return whether they refuse it."""
+    if one.after is None or not one.change or not str(one.after.get("kind", "")).startswith("Cilium"):
+        return False
+    valid, message = await cluster.policies.valid(one.after)
+    if valid is False:
+        output.talk(printable(f"error: agents ignore {one.edit.name}: {message}"))
+        return True
+    if valid is None:
+        output.talk(printable(f"agents have not said yet whether they use {one.edit.name}"))
+    return False
+
+
+@click.command("rollback")
+@click.argument("change")
+@click.option("-y", "--yes", is_flag=True, help="Do it without asking.")
+@click.option("--reason", default="", help="Why, for the history.")
+@reach_options
+def rollback_command(change: str, **options: Any) -> int:
+    """Take one change back (its id is in `policy history`)."""
+    return asyncio.run(_rollback(change, options))
+
+
+async def _rollback(change: str, options: dict[str, Any]) -> int:
+    async with opened(options) as cluster:
+        one = next((item for item in cluster.policies.history() if item.id == change), None)
+        if one is None:
+            raise BeeyardError(
+                f"no change {change} was made in this cluster from here",
+                fix="`beeyard policy history` lists them.",
+                code="E-POL-015",
+            )
+        if not options["yes"]:
+            await _agree()
+        applied = await cluster.policies.rollback(one, reason=options["reason"])
+        output.talk(printable(f"done: {applied.edit.action} {applied.edit.name}  ({applied.change})"))
+    return ExitCode.OK
+
+
+@click.command("confirm")
+@click.argument("change", required=False)
+def confirm_command(change: str | None) -> int:
+    """Keep changes that would go back by themselves; without an id the only ones that wait."""
+    from installer.wiring.policies import pending
+
+    waiting = pending().all()
+    if change is None and len(waiting) == 1:
+        change = waiting[0].id
+    if change is None:
+        names = ", ".join(one.id for one in waiting)
+        raise UsageError(
+            "several changes wait" if waiting else "no change waits for a confirmation",
+            why=names,
+            fix="Name one." if waiting else "`beeyard policy history` shows what became of it.",
+            code="E-POL-016",
+        )
+    if not pending().confirm(change):
+        outcome = pending().outcome(change)
+        raise BeeyardError(
+            f"{change} cannot be confirmed", why=outcome or "It does not wait.", fix="Apply it again.", code="E-POL-016"
+        )
+    output.talk(f"kept: {change}")
+    return ExitCode.OK
+
+
+@click.command("guard", hidden=True)
+@click.argument("change")
+def guard_command(change: str) -> int:
+    """Wait for a confirmation and take changes back without it (run by `policy apply`)."""
+    from installer.wiring.policies import run_guard
+
+    outcome = asyncio.run(run_guard(change))
+    output.talk(printable(f"{change}: {outcome}"))
+    return ExitCode.OK if outcome in ("confirmed", "reverted") else ExitCode.FAILED
+
+
+COMMANDS = (diff_command, apply_command, delete_command, rollback_command, confirm_command, guard_command)

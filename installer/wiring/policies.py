@@ -1,0 +1,126 @@
+"""Services on policies."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from installer.adapters.store.pending import FilePending
+from installer.adapters.store.policy_history import FileHistory
+from installer.adapters.store.settings import log_path
+from installer.ports.pending import Pending
+from installer.services.policies.apply import Policies
+from installer.wiring.cluster import LazyKubes
+
+if TYPE_CHECKING:
+    from installer.domain.policy.world import World
+    from installer.ports.cluster import Kube
+
+
+def state_folder() -> Path:
+    """Return the folder of the user's state."""
+    return log_path().parent
+
+
+def history() -> FileHistory:
+    """Return the history of policy changes made by this user."""
+    return FileHistory(state_folder() / "policy-history.jsonl")
+
+
+def pending() -> FilePending:
+    """Return the changes that wait for their confirmation."""
+    return FilePending(state_folder() / "pending")
+
+
+def author() -> str:
+    """Return who makes changes: the user who called sudo, or this one, with the host's name."""
+    try:
+        name = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        name = str(os.getuid())
+    return f"{name}@{os.uname().nodename}"
+
+
+def policies(kube: Kube) -> Policies:
+    """Return the service on a cluster."""
+    return Policies(kube, history(), author=author())
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyCluster:
+    """A cluster to read policies from and to change them in.
+
+    Attributes:
+        kube: the connection.
+        policies: changes policies.
+        cilium_namespace: where Cilium's configuration is.
+    """
+
+    kube: Kube
+    policies: Policies
+    cilium_namespace: str
+
+    async def world(self) -> World:
+        """Read all that verdicts depend on."""
+        from installer.services.policies.world import read_world
+
+        return await read_world(self.kube, cilium_namespace=self.cilium_namespace)
+
+
+@asynccontextmanager
+async def policy_cluster(
+    kubeconfig: str | None, context: str | None, cilium_namespace: str = "kube-system"
+) -> AsyncIterator[PolicyCluster]:
+    """Connect to a cluster.
+
+    Raises:
+        ConnectError: ``E-KUBE-001`` out of reach, ``E-KUBE-002`` no usable kubeconfig.
+    """
+    kube = await LazyKubes().open(kubeconfig, context)
+    try:
+        yield PolicyCluster(kube, policies(kube), cilium_namespace)
+    finally:
+        await kube.close()
+
+
+def start_guard(one: Pending) -> int:
+    """Start the process that takes changes back, free of this one's life and terminal; return its pid."""
+    folder = state_folder()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder / "guard.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "installer", "policy", "guard", one.id],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            start_new_session=True,
+        )
+    return process.pid
+
+
+async def connect(one: Pending) -> Kube:
+    """Connect to the cluster that pending changes are in."""
+    return await LazyKubes().open(one.kubeconfig or None, one.context or None)
+
+
+async def run_guard(pending_id: str) -> str:
+    """Wait for the confirmation of changes, and take them back when it does not come."""
+    from installer.services.policies.revert import guard
+
+    return await guard(pending_id, pending(), connect, policies)
+
+
+async def revert_now(pending_id: str) -> str:
+    """Take changes back that wait for their confirmation."""
+    from installer.services.policies.revert import revert
+
+    return await revert(pending_id, pending(), connect, policies)
