@@ -52,7 +52,7 @@ def test_recordings_come_as_protobuf_tells_them() -> None:
         assert converter.answer(raw) == by_json(raw)
 
 
-def values(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
+def values(field: Any, depth: int) -> st.SearchStrategy[Any]:
     """Values of a field, of enums also numbers without a name."""
     if field.type == F.TYPE_MESSAGE:
         return messages(field.message_type._concrete_class, depth - 1)
