@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from installer.domain.errors import BeeyardError
@@ -17,12 +19,30 @@ from installer.ports.hubble import Hubbles
 from installer.services.relay import relay_status
 
 _TLS = "type=kubernetes.io/tls"
+NETWORK_SECONDS = 10.0
+Newest = Callable[[], Awaitable[str]]
+"""Asks the network for the newest k3s of a channel."""
 
 
 def unread(part: str, error: BeeyardError) -> Unread:
     """Return what is told of a part that could not be read."""
     words = {key: str(error.details.get(key, "")) for key in ("verb", "resource", "namespace")}
     return Unread(part, error.code, error.what, error.why, error.fix, **words)
+
+
+async def ask_newest(newest_k3s: Newest) -> str:
+    """Return the newest k3s; the network gets a few seconds for it, so that nothing waits for it long.
+
+    Raises:
+        BeeyardError: ``E-STATUS-017`` no answer in time, or what asking raises.
+    """
+    try:
+        async with asyncio.timeout(NETWORK_SECONDS):
+            return await newest_k3s()
+    except TimeoutError:
+        why = f"No answer within {NETWORK_SECONDS:g} s."
+        fix = "See that this machine reaches the internet, or its proxy; all else does not depend on it."
+        raise BeeyardError("the newest k3s is not known", why=why, fix=fix, code="E-STATUS-017") from None
 
 
 @dataclass(frozen=True, slots=True)

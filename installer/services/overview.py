@@ -33,7 +33,7 @@ from installer.ports.cluster import (
 )
 from installer.ports.hubble import Hubbles
 from installer.services.agents import agent_pods, ask_agents
-from installer.services.cluster_details import Details, unread
+from installer.services.cluster_details import Details, Newest, ask_newest, unread
 from installer.services.cluster_facts import Source
 from installer.services.last_words import LastWords
 from installer.services.live_objects import LiveObjects
@@ -87,7 +87,7 @@ async def follow(
     namespace: str = SYSTEM,
     hubbles: Hubbles | None = None,
     releases: Releases | None = None,
-    newest_k3s: Callable[[], Awaitable[str]] | None = None,
+    newest_k3s: Newest | None = None,
     paces: Paces | None = None,
     wall: Callable[[], float] = time.time,
 ) -> AsyncGenerator[Overview, None]:
@@ -118,14 +118,13 @@ class _Follower:
         self,
         details: Details,
         releases: Releases | None,
-        newest_k3s: Callable[[], Awaitable[str]] | None,
+        newest_k3s: Newest | None,
         paces: Paces,
         wall: Callable[[], float],
     ):
         self._details = details
         self._kube = details.kube
         self._releases = releases
-        self._newest_k3s = newest_k3s
         self._paces = paces
         self._wall = wall
         self._namespaces = sorted({details.namespace, SYSTEM})
@@ -150,6 +149,8 @@ class _Follower:
         }
         self._pending = set(readings)
         self._tasks = [asyncio.ensure_future(self._repeat(name, *one)) for name, one in readings.items()]
+        if newest_k3s is not None:
+            self._tasks.append(asyncio.ensure_future(self._ask_newest(newest_k3s)))
 
     def _sources(self) -> list[Source]:
         found: list[Source] = [(resource, None) for resource in _EVERYWHERE]
@@ -217,11 +218,14 @@ class _Follower:
         known.version = await self._try("version", self._kube.version(), "")
         known.config_map = await self._try("ConfigMap cilium-config", details.config_map(), None)
         known.helm = await self._try("Helm release", details.helm(known.config_map), None)
-        if self._newest_k3s is not None and not known.newest_k3s:
-            try:
-                known.newest_k3s = await self._try("newest k3s", self._newest_k3s(), "")
-            except ConnectError as error:  # of the channel's server, not of the cluster
-                self._unread["newest k3s"] = unread("newest k3s", error)
+
+    async def _ask_newest(self, newest_k3s: Newest) -> None:
+        """Ask the network once; that it does not answer says nothing of the cluster."""
+        try:
+            self._known.newest_k3s = await ask_newest(newest_k3s)
+        except BeeyardError as error:
+            self._unread["newest k3s"] = unread("newest k3s", error)
+        self._changed.set()
 
     async def _read_agents(self) -> None:
         facts, expected = self._facts()

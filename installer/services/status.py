@@ -30,7 +30,7 @@ from installer.ports.cluster import (
 )
 from installer.ports.hubble import Hubbles
 from installer.services.agents import agent_pods, ask_agents
-from installer.services.cluster_details import Details, unread
+from installer.services.cluster_details import Details, Newest, ask_newest, unread
 from installer.services.readiness import look
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ async def collect(
     hubbles: Hubbles | None = None,
     expected: Callable[[Facts], Expected] | None = None,
     releases: Releases | None = None,
-    newest_k3s: Callable[[], Awaitable[str]] | None = None,
+    newest_k3s: Newest | None = None,
     wall: Callable[[], float] = time.time,
 ) -> Status:
     """Collect the status of a cluster.
@@ -87,7 +87,7 @@ class _Reader:
         self,
         details: Details,
         releases: Releases | None,
-        newest_k3s: Callable[[], Awaitable[str]] | None,
+        newest_k3s: Newest | None,
         wall: Callable[[], float],
     ) -> Status:
         facts, judgement = await look(self._kube, [self._namespace, SYSTEM], self._expected, self._refused)
@@ -104,7 +104,7 @@ class _Reader:
             asyncio.gather(
                 self._try("certificate of the API", self._kube.certificates(), {}),
                 self._try("certificates of Cilium", details.secrets(), {}),
-                self._try("newest k3s", newest_k3s(), "") if newest_k3s else _nothing(),
+                self._try("newest k3s", ask_newest(newest_k3s), "") if newest_k3s else _nothing(),
             ),
         )
         pods, events, endpoints, policies, clusterwide, network = objects

@@ -10,10 +10,12 @@ import pytest
 
 from installer.adapters.kube.client import KubeClient
 from installer.adapters.kube.opener import Kubeconfigs
+from installer.domain.errors import ConnectError
 from installer.domain.overview import Overview
 from installer.domain.status import Status
 from installer.ports.cluster import CILIUM_ENDPOINTS, CRDS, PODS, Kube
 from installer.services.overview import Paces, follow
+from installer.services.status import collect
 from tests.adapters.kube.test_status import reading
 from tests.support.apiserver import ApiServer
 from tests.support.bare_cluster import BareCluster
@@ -179,6 +181,33 @@ async def test_pods_of_one_namespace_are_better_than_none(
     assert [one.name for one in status.namespaces] == [NS]
     assert "pods of all namespaces: not allowed to list pods" in status.unread
     assert await kube.list(PODS, namespace=NS)
+
+
+async def test_the_network_is_asked_only_when_wanted_and_hides_nothing(
+    kube: KubeClient, cluster: tuple[BareCluster, Kubelet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("installer.services.cluster_details.NETWORK_SECONDS", 0.05)
+
+    async def newest() -> str:
+        return "v1.99.1+k3s1"
+
+    async def silent() -> str:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def refused() -> str:
+        raise ConnectError("cannot connect to update.k3s.io", code="E-WEB-001")
+
+    for asking, code in ((silent, "E-STATUS-017"), (refused, "E-WEB-001")):
+        overviews = follow(kube, paces=QUICK, newest_k3s=asking)
+        status = await Live(overviews).status(lambda one: bool(one.unread))
+        assert [(one.part, one.code) for one in status.unread_details] == [("newest k3s", code)]
+        assert status.ready
+        await overviews.aclose()
+    status = await collect(kube, newest_k3s=silent)
+    assert [one.code for one in status.unread_details] == ["E-STATUS-017"]
+    assert [one.code for one in (await collect(kube, newest_k3s=newest)).hints] == ["E-STATUS-016"]
+    assert (await collect(kube)).unread == ()
 
 
 async def test_nothing_is_left_behind(kube: KubeClient, cluster: tuple[BareCluster, Kubelet]) -> None:
