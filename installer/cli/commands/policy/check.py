@@ -88,7 +88,8 @@ def _summary(documents: list[SourceDocument], report: Report) -> str:
     counts = {level: sum(item.level is level for item in report.findings) for level in Level}
     parts = [f"{count} {level}{'s' if count != 1 else ''}" for level, count in counts.items() if count]
     files = len({document.file for document in documents})
-    return f"{len(documents)} documents in {files} file{'s' if files != 1 else ''}: {', '.join(parts) or 'all good'}"
+    read = f"{len(documents)} document{'s' if len(documents) != 1 else ''}"
+    return f"{read} in {files} file{'s' if files != 1 else ''}: {', '.join(parts) or 'all good'}"
 
 
 @click.command("test")
