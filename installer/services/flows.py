@@ -16,7 +16,7 @@ from installer.domain.errors import BeeyardError, ConnectError, DeadlineError, U
 from installer.domain.flows.continuity import Continuity
 from installer.domain.flows.feed import Connected, Disconnected, FeedCounts, Flows, Notice, Told
 from installer.domain.flows.flow import Answer
-from installer.domain.flows.mask import DEFAULT_MASK
+from installer.domain.flows.mask import DEFAULT_MASK, smaller
 from installer.domain.flows.node_watch import NodeWatch
 from installer.domain.flows.ordering import SECOND, OrderingWindow, nanoseconds
 from installer.ports.flows import FlowRequest
@@ -68,7 +68,7 @@ class FlowFeed:
     wall: Callable[[], int] = time.time_ns
     counts: FeedCounts = field(default_factory=FeedCounts)
     _continuity: Continuity = field(default_factory=Continuity)
-    _masks: bool = True
+    _masks: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     _last: int = 0
     _edge_told: bool = False
 
@@ -220,21 +220,21 @@ class FlowFeed:
             await asyncio.sleep(self.options.poll_seconds)
 
     async def _batches(self, hubble: Hubble, request: FlowRequest) -> AsyncGenerator[Sequence[Answer] | Notice, None]:
-        """Read a stream; without a mask, now and ever after, when the server does not know a field of it."""
-        wanted = request if self._masks else replace(request, mask=())
-        try:
-            async with aclosing(hubble.batches(wanted)) as batches:
-                async for batch in batches:
-                    yield batch
-                return
-        except BeeyardError as error:
-            if error.code != MASK_REFUSED or not wanted.mask:
-                raise
-            self._masks = False
-            yield Notice(error.code, "The server is older than a field asked for; all fields are read", error.why)
-        async with aclosing(hubble.batches(replace(request, mask=()))) as batches:
-            async for batch in batches:
-                yield batch
+        """Read a stream; with a smaller mask, now and ever after, when a server does not know a field of it."""
+        while True:
+            mask = self._masks.get(request.mask, request.mask)
+            try:
+                async with aclosing(hubble.batches(replace(request, mask=mask))) as batches:
+                    async for batch in batches:
+                        if mask:
+                            _check_mask(batch)
+                        yield batch
+                    return
+            except BeeyardError as error:
+                if error.code != MASK_REFUSED or not mask:
+                    raise
+                self._masks[request.mask] = smaller(mask)
+                yield Notice(error.code, "A server is older than a field asked for; others are read", error.why)
 
     def _judged(
         self, batch: Sequence[Answer], *, window: OrderingWindow | None = None, whole_ring: bool = False
@@ -281,6 +281,15 @@ class FlowFeed:
         self._edge_told = True
         why = "The whole ring was read, and its oldest entry was being overwritten. It says nothing about lost traffic."
         return [Notice("N-FLOW-001", "One event lost in HUBBLE_RING_BUFFER is the edge of the ring, not a loss", why)]
+
+
+def _check_mask(batch: Sequence[Answer]) -> None:
+    """Relay tells in its stream that one of the agents does not know a field."""
+    for answer in batch:
+        if answer.node_status and "invalid fieldmask" in answer.node_status.message.lower():
+            names = ", ".join(answer.node_status.node_names)
+            why = f"{names}: {answer.node_status.message}"
+            raise BeeyardError("An agent does not know a field that was asked for", why=why, code=MASK_REFUSED)
 
 
 @asynccontextmanager

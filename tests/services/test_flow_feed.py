@@ -14,6 +14,7 @@ import pytest
 from installer.adapters.hubble.client import GrpcHubble, GrpcHubbles
 from installer.domain.errors import BeeyardError, ConnectError, DeadlineError, UsageError
 from installer.domain.flows.feed import Connected, Disconnected, Flows, Gap, NodesChanged, Notice, Told
+from installer.domain.flows.mask import DEFAULT_MASK, OLDER_MASK
 from installer.domain.flows.ordering import SECOND, nanoseconds
 from installer.domain.flows.times import from_ns
 from installer.ports.flows import FlowRequest
@@ -237,6 +238,26 @@ async def test_a_field_that_the_server_does_not_know_costs_the_mask_for_good(rel
     again = await everything(feed, FlowRequest())
     assert again.kinds(Notice) == []
     assert [list(request.field_mask.paths) for request in relay.observer.requests] == [[], []]
+
+
+async def test_a_server_without_the_newest_fields_is_asked_for_the_others(relay: Relay, clock: Clock) -> None:
+    relay.observer.older = {"ip_trace_id"}
+    await relay.observer.add(made(1, drop_reason=133))
+    feed = feed_of(relay, clock, mask=DEFAULT_MASK)
+    assert (await everything(feed, FlowRequest())).uuids == ["a1"]
+    await everything(feed, FlowRequest())
+    assert [tuple(request.field_mask.paths) for request in relay.observer.requests] == [OLDER_MASK, OLDER_MASK]
+
+
+async def test_one_old_agent_behind_relay_costs_the_mask_but_no_flow(relay: Relay, clock: Clock) -> None:
+    refusal = {"state_change": "NODE_ERROR", "node_names": ["b"], "message": "rpc error: invalid fieldmask"}
+    await relay.observer.add(made(1))
+    await relay.observer.add({"node_status": refusal})
+    await relay.observer.add(made(2))
+    feed = feed_of(relay, clock, mask=("time", "uuid"))
+    reader = await everything(feed, FlowRequest())
+    assert reader.uuids == ["a1", "a2"]
+    assert [list(request.field_mask.paths) for request in relay.observer.requests] == [["time", "uuid"], []]
 
 
 async def test_the_default_mask_is_one_that_servers_know(relay: Relay, clock: Clock) -> None:
