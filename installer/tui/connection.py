@@ -76,6 +76,12 @@ class Connection:
             return self.target.name
         return self.kube.context if self.kube is not None else ""
 
+    @property
+    def alarming(self) -> bool:
+        """Whether something is wrong; having no kubeconfig is not."""
+        absent = self.state == "absent" and not self._services.has_kubeconfig()
+        return self.error is not None and self.state not in ("connecting", "connected") and not absent
+
     def retry(self) -> None:
         """Try at once instead of when the waiting time is over; a connection that stands is looked at."""
         self._now.set()

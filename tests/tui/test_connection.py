@@ -108,6 +108,27 @@ async def test_without_a_kubeconfig_nothing_is_red_and_one_that_appears_is_used(
         await wait_for(pilot, lambda: "● connected" in text_of(pilot.app))
 
 
+async def test_a_broken_kubeconfig_is_told(cockpit: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "kubeconfig").write_text("clusters: [")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    services = cockpit_services()
+    services.settings, services.pause, services.install = MemorySettings(), Pauses(), None
+    async with cockpit(services, areas=DEMO, size=(120, 36)) as pilot:
+        await wait_for(pilot, lambda: "kubeconfig is not valid" in text_of(pilot.app))
+        assert "○ no cluster" in text_of(pilot.app)
+        await pilot.press("C")
+        await wait_for(pilot, lambda: isinstance(pilot.app.screen, ErrorDialog))
+
+
+async def test_leaving_closes_the_connection(cockpit: Open) -> None:
+    cluster = StubCluster()
+    async with cockpit(stub_services(cluster), areas=DEMO) as pilot:
+        await wait_for(pilot, lambda: "● connected" in text_of(pilot.app))
+        await pilot.press("q")
+    assert cluster.opened[0].closed
+
+
 async def test_another_context_is_chosen_used_and_kept(cockpit: Open) -> None:
     cluster, store = StubCluster(), MemorySettings()
     async with cockpit(stub_services(cluster, settings=store), areas=DEMO) as pilot:

@@ -37,9 +37,8 @@ class ConnectionBanner(Vertical):
             explain: the key that explains.
         """
         error = connection.error
-        shown = error is not None and connection.state in ("lost", "refused")
-        self.set_class(shown, "-shown")
-        if not shown or error is None:
+        self.set_class(connection.alarming, "-shown")
+        if error is None or not connection.alarming:
             return
         what = printable(error.what)
         self.query_one(".what", Static).update(Content.styled(what[:1].upper() + what[1:], "bold"))
