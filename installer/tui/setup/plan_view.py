@@ -24,6 +24,7 @@ NO_ROOT = (
 )
 
 
+RUNNING = "It goes on while you look around; ctrl+r shows it. The next plan is made after its end."
 NOTHING = "This host is already as the answers want it. An install would look, and change nothing."
 
 
@@ -60,6 +61,10 @@ class PlanView(Vertical):
     def show_no_root(self) -> None:
         """Say what can be done without root."""
         self._say("No plan without root", Content(NO_ROOT))
+
+    def show_running(self) -> None:
+        """Say that there is no plan while a run goes on."""
+        self._say("An install is going on", Content(RUNNING))
 
     def show_blocked(self, notes: list[tuple[str, Note]], *, ascii_only: bool) -> None:
         """Say which answers stand in the way, each with its title."""

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import ClassVar
 
-from textual import on, work
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
@@ -15,7 +15,8 @@ from textual.widgets import Button, ContentSwitcher, Static
 from installer.domain.errors import BeeyardError
 from installer.domain.plan import Plan
 from installer.domain.preflight import Level
-from installer.domain.setup.catalog import BY_ID, PAGES
+from installer.domain.run_view import RunView
+from installer.domain.setup.catalog import PAGES
 from installer.domain.setup.form import Form
 from installer.domain.setup.judgement import Found, Judgement, Look
 from installer.domain.setup.note import Note
@@ -30,6 +31,7 @@ from installer.tui.setup.pages import FormPage, HostPage
 from installer.tui.setup.plan_view import PlanView
 from installer.tui.setup.rail import Rail, RailStop, Stop
 from installer.tui.setup.save import SaveFile
+from installer.tui.setup.verdict import blocking, errors_by_page, sources_of, verdict
 
 STOPS = (*(Stop(page.id, page.title) for page in PAGES), Stop("plan", "Plan"))
 EARLIER = "beeyard set this host up before; the answers are those of that setup."
@@ -68,6 +70,7 @@ class SetupScreen(AreaScreen):
         self._seen: set[str] = set()
         self._begun = False
         self._drawn = ("", False)
+        self._run_seen: RunView | None = None
 
     def compose_body(self) -> ComposeResult:
         """Lay out the way, the first and the last page, and the buttons; the questions come when they are known."""
@@ -104,7 +107,7 @@ class SetupScreen(AreaScreen):
         if beginning.trouble is not None:
             self._trouble = (Note.of_error(beginning.trouble, Level.WARNING),)
         self.host_page.show_origin(EARLIER if self._form.origin else "")
-        self._begun = True
+        self._begun, self._run_seen = True, self.cockpit.run_host.view
         await self.show_page("host")
         self.look_around()
 
@@ -147,6 +150,17 @@ class SetupScreen(AreaScreen):
     def _ascii(self) -> bool:
         return self.cockpit.settings.ascii
 
+    @on(events.ScreenResume)
+    def _look_again_after_a_run(self) -> None:
+        """After a run the host is another one."""
+        view = self.cockpit.run_host.view
+        if self._begun and view is not self._run_seen and not self.cockpit.run_host.running:
+            self._run_seen = view
+            self._plan = self._planned = None
+            self.look_around()
+            if self.page == "plan":
+                self._show_plan()
+
     # Answers
 
     @on(Field.Answered)
@@ -158,7 +172,7 @@ class SetupScreen(AreaScreen):
         after = self._judgement.spec
         if before.k3s.data_dir != after.k3s.data_dir:
             self.look_around(wait=QUIET)
-        elif _sources_of(before) != _sources_of(after) or event.question == "source":
+        elif sources_of(before) != sources_of(after) or event.question == "source":
             self._found = None
             self._judge()
             self.ask_sources(wait=QUIET)
@@ -177,18 +191,18 @@ class SetupScreen(AreaScreen):
     def _draw(self) -> None:
         """Bring everything that is visible up to date; what did not change is left alone."""
         judgement, page = self._judgement, self.page
-        verdict = self._verdict()
+        told = self._verdict()
         if page == "host":
             self.host_page.show_notes(judgement, ascii_only=self._ascii)
-            self.host_page.show_verdict(verdict)
+            self.host_page.show_verdict(told)
         elif page == "plan":
             self.plan_view.show_command(self.service.command(judgement.spec))
         else:
             self.query_one(f"#page-{page}", FormPage).show(self._form, judgement, ascii_only=self._ascii)
         rail = self.query_one(Rail)
-        rail.show(page, self._errors_by_page(), self._seen, ascii_only=self._ascii)
+        rail.show(page, errors_by_page(self._judgement), self._seen, ascii_only=self._ascii)
         rail.show_made(cluster_rows(judgement.spec, self._form.answers, self._found))
-        self.query_one("#setup-state", Static).update("" if page == "host" else verdict, layout=False)
+        self.query_one("#setup-state", Static).update("" if page == "host" else told, layout=False)
         if self._drawn != (drawn := (page, self._plan is not None)):
             self._drawn = drawn
             self._draw_buttons()
@@ -206,28 +220,10 @@ class SetupScreen(AreaScreen):
         self.query_one("#install").display = page == "plan" and self._plan is not None
         self.refresh_bindings()
 
-    def _errors_by_page(self) -> dict[str, int]:
-        counts: dict[str, int] = {}
-        for key, notes in self._judgement.notes.items():
-            page = BY_ID[key].page if key in BY_ID else "host"
-            counts[page] = counts.get(page, 0) + sum(note.level is Level.ERROR for note in notes)
-        return counts
-
     def _verdict(self) -> Content:
         if self._look is None and not self._trouble:
             return Content.styled("Looking at this host …", MUTED)
-        errors, warnings = self._judgement.errors, self._judgement.warnings
-        told = [_count(errors, "error"), _count(warnings, "warning")]
-        words = ", ".join(text for text in told if text)
-        elsewhere = [page.title for page in PAGES if page.id != self.page and self._errors_by_page().get(page.id)]
-        if elsewhere:
-            words += f": see {', '.join(elsewhere)}"
-        if errors:
-            return Content.styled(f"{'x' if self._ascii else '✗'} {words}", "$error")
-        sign = "v" if self._ascii else "✓"
-        if warnings:
-            return Content.styled(f"{sign} nothing stands in the way, {words}", "$warning")
-        return Content.styled(f"{sign} nothing stands in the way", "$success")
+        return verdict(self._judgement, self.page, ascii_only=self._ascii)
 
     # Looking around
 
@@ -322,8 +318,11 @@ class SetupScreen(AreaScreen):
         await self.show_page("plan")
 
     def _show_plan(self) -> None:
-        if not self._judgement.valid:
-            self.plan_view.show_blocked(self._blocking(), ascii_only=self._ascii)
+        if self.cockpit.run_host.running:
+            self.plan_view.show_running()
+            self.cockpit.show_run()
+        elif not self._judgement.valid:
+            self.plan_view.show_blocked(blocking(self._judgement), ascii_only=self._ascii)
         elif not self.service.root:
             self.plan_view.show_no_root()
         elif self._plan is not None:
@@ -331,14 +330,6 @@ class SetupScreen(AreaScreen):
         else:
             self.plan_view.show_making()
             self.make_plan()
-
-    def _blocking(self) -> list[tuple[str, Note]]:
-        return [
-            (BY_ID[key].title if key in BY_ID else "Other settings", note)
-            for key, notes in self._judgement.notes.items()
-            for note in notes
-            if note.level is Level.ERROR and note.code.startswith("E-CONFIG")
-        ]
 
     @work(exclusive=True, group="setup-plan", exit_on_error=False)
     async def make_plan(self) -> None:
@@ -390,12 +381,3 @@ class SetupScreen(AreaScreen):
         command = self.service.command(self._judgement.spec)
         self.app.copy_to_clipboard(command)
         self.cockpit.tell("Copied", command)
-
-
-def _sources_of(spec: ClusterSpec) -> tuple[object, ...]:
-    """Return what the sources are asked for."""
-    return spec.downloads, spec.k3s.version, spec.k3s.channel, spec.k3s.registries, spec.cilium.version
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'s' if number > 1 else ''}" if number else ""

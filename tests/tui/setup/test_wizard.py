@@ -8,21 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 from textual.widgets import Button, Checkbox, Input, Static
 
 from installer.adapters.store.lock import FileLock
 from installer.domain.errors import RefusedError
 from installer.domain.plan import Plan
+from installer.domain.run_view import RunView
 from installer.domain.setup.question import Answer
 from installer.domain.spec import ClusterSpec
 from installer.tui.dialogs.error import ErrorDialog
+from installer.tui.run.host import RunState
 from installer.tui.setup.fields import field_id
 from installer.tui.setup.save import SaveFile
 from installer.tui.setup.screen import SetupScreen
 from tests.support.cockpit import Pauses, cockpit_of, stub_services, text_of, wait_for
 from tests.support.setup import BUSY, PLAN, VPS, World, unreachable
 from tests.tui.conftest import Open
-from tests.tui.setup.driving import answer, codes, field, no_contexts, ready, screen, services
+from tests.tui.setup.driving import answer, codes, field, ready, screen, services
 
 
 async def test_it_opens_by_itself_where_there_is_no_cluster(cockpit: Open, tmp_path: Path) -> None:
@@ -267,6 +270,23 @@ async def test_another_answer_makes_another_plan(cockpit: Open, tmp_path: Path) 
         await screen(pilot).show_page("plan")
         await wait_for(pilot, lambda: screen(pilot).plan is PLAN)
         assert [spec.cilium.kube_proxy_replacement for spec in world.asked] == [True, False]
+
+
+async def test_while_a_run_goes_on_it_is_shown_instead_of_a_plan(
+    cockpit: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, shown = World(), list[str]()
+    async with cockpit(services(world, tmp_path)) as pilot:
+        await ready(pilot)
+        app = cockpit_of(pilot)
+        monkeypatch.setattr(app, "show_run", lambda: shown.append("run"))
+        app.run_host.state = RunState.RUNNING
+        await pilot.press("ctrl+r")
+        await wait_for(pilot, lambda: "An install is going on" in text_of(pilot.app))
+        assert (shown, world.asked) == (["run"], [])
+        app.run_host.state, app.run_host.view = RunState.DONE, RunView()
+        screen(pilot).post_message(events.ScreenResume())
+        await wait_for(pilot, lambda: screen(pilot).plan is PLAN)  # the host is another one now
 
 
 async def test_diffs_unfold(cockpit: Open, tmp_path: Path) -> None:
