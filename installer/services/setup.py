@@ -117,7 +117,7 @@ class SetupService:
         except BeeyardError:
             if self.root:
                 raise
-            return installed.Installed()  # it is root's alone
+            return installed.Installed(service="k3s")  # it is root's alone, but it is there
 
     async def find(self, spec: ClusterSpec, look: Look) -> Found:
         """Ask the sources for what would be installed; what fails becomes notes, by question."""

@@ -332,3 +332,11 @@ def test_free_range_is_free_private_and_of_the_same_size(
     assert found.prefixlen == like.prefixlen
     assert not any(found.overlaps(one) for one in taken)
     assert found.is_private or found.overlaps(ipaddress.IPv4Network("100.64.0.0/10"))
+
+
+def test_without_root_unseen_holders_beside_a_k3s_are_taken_for_its_own() -> None:
+    unseen = Listener("tcp", "0.0.0.0", 6443)
+    there = FoundK3s("/usr/local/bin/k3s", "v1.36.4+k3s1", "k3s", 99)
+    assert ("E-PRE-041", "error") not in findings(uid=1000, k3s=there, listeners=(unseen,))
+    assert ("E-PRE-041", "error") in findings(uid=1000, listeners=(unseen,))
+    assert ("E-PRE-041", "error") in findings(uid=0, k3s=there, listeners=(unseen,))

@@ -39,11 +39,16 @@ def check_ports(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
     """Every port must be free, or held by the k3s that is here, of which ``check_k3s`` says what is to be said."""
     there = wanted.ours or facts.k3s.present
     for port in wanted.ports:
-        holders = [one for one in facts.listeners if _clashes(port, one) and not (there and one.in_cluster)]
+        holders = [one for one in facts.listeners if _clashes(port, one) and not (there and _may_be_own(facts, one))]
         kernel = [one for one in holders if one.pid == 0 and not one.process]
         by_kernel = port.protocol == "udp" and kernel == holders
         if holders and not (by_kernel and (there or _vxlan_links(facts, port.port))):
             yield _taken(port, holders[0])
+
+
+def _may_be_own(facts: HostFacts, holder: Listener) -> bool:
+    """Whether a k3s that is here holds a socket; without root, holders of others cannot be seen."""
+    return holder.in_cluster or (facts.uid != 0 and not holder.pid and not holder.process)
 
 
 def _taken(port: Port, holder: Listener) -> Finding:

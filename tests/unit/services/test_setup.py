@@ -61,12 +61,12 @@ async def test_looking_tells_whether_the_k3s_there_is_ours(tmp_path: Path) -> No
     assert await service.look(ClusterSpec()) == Look(VPS, ours=True, k3s_version="v1.36.4+k3s1")
 
 
-async def test_a_damaged_record_is_told_to_root_alone(tmp_path: Path) -> None:
+async def test_a_record_that_cannot_be_read_is_told_to_root_and_shows_others_that_k3s_is_ours(tmp_path: Path) -> None:
     (tmp_path / "installed.json").write_text("{")
     with pytest.raises(BeeyardError) as told:
         await setup_service(World(), tmp_path).look(ClusterSpec())
     assert told.value.code == "E-STATE-001"
-    assert await setup_service(World(), tmp_path, root=False).look(ClusterSpec()) == Look(VPS)
+    assert await setup_service(World(), tmp_path, root=False).look(ClusterSpec()) == Look(VPS, ours=True)
 
 
 async def test_the_sources_tell_the_versions(tmp_path: Path) -> None:
