@@ -7,7 +7,7 @@ from installer.tui.app import Cockpit
 from installer.tui.areas import present
 from installer.tui.settings import read_settings
 from installer.tui.terminal import quiet_libraries
-from installer.wiring.cockpit import cockpit_services
+from installer.wiring.cockpit import cockpit_services, open_log
 
 
 def open_cockpit(area: str = "", kubeconfig: str | None = None, context: str | None = None, mouse: bool = True) -> int:
@@ -19,7 +19,7 @@ def open_cockpit(area: str = "", kubeconfig: str | None = None, context: str | N
     names = [one.id for one in present()]
     if area and area not in names:
         raise UsageError(f"There is no area {area!r}", why=f"Areas: {', '.join(names)}.", code="E-TUI-003")
-    services = cockpit_services(kubeconfig, context)
+    services = cockpit_services(kubeconfig, context, log_file=open_log())
     stored = services.settings.load()
     settings, problems = read_settings(stored.data)
     notes = [stored.problem] if stored.problem else []

@@ -25,12 +25,15 @@ if TYPE_CHECKING:
 _LOG_BYTES = 1_000_000
 
 
-def cockpit_services(kubeconfig: str | None = None, context: str | None = None) -> CockpitServices:
+def cockpit_services(
+    kubeconfig: str | None = None, context: str | None = None, *, log_file: Path | None = None
+) -> CockpitServices:
     """Return the services of the cockpit.
 
     Args:
         kubeconfig: path that the command line names.
         context: context that the command line names.
+        log_file: where the log goes, as ``open_log`` returned it.
     """
     clusters = _Clusters(kubeconfig, context)
     return CockpitServices(
@@ -43,7 +46,7 @@ def cockpit_services(kubeconfig: str | None = None, context: str | None = None) 
         has_kubeconfig=clusters.exist,
         overview=_overview,
         context=context or "",
-        log_file=_open_log(log_path()),
+        log_file=log_file,
         flow_feeds=_flows,
         write_file=_write_file,
     )
@@ -130,8 +133,9 @@ async def _overview(kube: Kube, ask_network: bool) -> AsyncGenerator[Overview, N
             yield overview
 
 
-def _open_log(path: Path) -> Path | None:
-    """Send Python's logging to a file; None where it cannot be written."""
+def open_log() -> Path | None:
+    """Send Python's logging to this user's log of the cockpit; None where it cannot be written."""
+    path = log_path()
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))

@@ -50,8 +50,8 @@ def test_the_cockpit_loads_no_client_before_its_first_picture(tmp_path: Path) ->
 import os
 os.environ["XDG_STATE_HOME"] = {str(tmp_path)!r}
 import installer.tui.main
-from installer.wiring.cockpit import cockpit_services
-cockpit_services()
+from installer.wiring.cockpit import cockpit_services, open_log
+cockpit_services(log_file=open_log())
 """
     assert not loaded(code) & {"kubernetes", "grpc", "httpx", "pyhelm3", "aiohttp", "pydantic", "yaml", "ruamel"}
 

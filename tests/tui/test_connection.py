@@ -111,7 +111,6 @@ async def test_without_a_kubeconfig_nothing_is_red_and_one_that_appears_is_used(
 async def test_a_broken_kubeconfig_is_told(cockpit: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "kubeconfig").write_text("clusters: [")
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     services = cockpit_services()
     services.settings, services.pause, services.install = MemorySettings(), Pauses(), None
     async with cockpit(services, areas=DEMO, size=(120, 36)) as pilot:
@@ -165,7 +164,6 @@ async def test_with_a_real_client_and_a_server_that_goes_and_comes(
     pauses = Pauses()
     async with _server(0) as port:
         monkeypatch.setenv("KUBECONFIG", str(_kubeconfig(tmp_path, port)))
-        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
         services = cockpit_services()
         services.settings, services.pause = MemorySettings(), pauses
         services.install = services.setup = None
