@@ -121,8 +121,22 @@ def root() -> click.Group:
                 raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx)
             return super().resolve_command(ctx, args)
 
+    def print_version(ctx: click.Context, param: click.Parameter, given: bool) -> None:
+        """Look the version up only when it is asked for: that reads the distribution's metadata."""
+        del param
+        if given and not ctx.resilient_parsing:
+            click.echo(f"beeyard {version()}")
+            ctx.exit()
+
     @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-    @click.version_option(version(), "--version", message="beeyard %(version)s")
+    @click.option(
+        "--version",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=print_version,
+        help="Show the version and exit.",
+    )
     @click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
     def beeyard(debug: bool) -> None:
         """From a bare Linux host to a ready k3s cluster on Cilium and Hubble, and a cockpit to run it."""

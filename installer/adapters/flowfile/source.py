@@ -1,8 +1,7 @@
-"""A recording as a source of flows: the port ``FlowSource``."""
+"""A recording as a source of flows: the port ``FlowSource``. asyncio loads only where it is used."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -49,6 +48,8 @@ class FlowFile:
         Raises:
             BeeyardError: E-FLOW-023 it cannot be opened, -024 not read on; UsageError -025 ``number`` is too large.
         """
+        import asyncio
+
         answers = self.read(request)
         try:
             while batch := await asyncio.to_thread(next, answers, None):

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import TYPE_CHECKING, Any
 
 from installer.domain.errors import UsageError
 from installer.domain.flows import times
@@ -17,7 +16,9 @@ from installer.domain.flows.filter_match import Match, compile_filters
 from installer.domain.flows.flow_filter import FilterSet
 from installer.domain.flows.grouping import parse_fields
 from installer.domain.flows.printing.options import PrintOptions
-from installer.domain.flows.where import Where, compile_where
+
+if TYPE_CHECKING:
+    from installer.domain.flows.where import Where
 
 FLOW_COUNT = 20
 EVERYTHING = 2**64 - 1
@@ -102,7 +103,7 @@ def make_ask(options: Mapping[str, Any], flags: Sequence[FlagValue], *, from_fil
     return Ask(
         selectors=selectors,
         filters=filters,
-        where=compile_where(options["where"]) if options["where"] else None,
+        where=_where(options["where"]),
         form=form,
         printing=_printing(options, terminal=terminal),
         group_by=parse_fields(grouped) if grouped else (),
@@ -112,6 +113,14 @@ def make_ask(options: Mapping[str, Any], flags: Sequence[FlagValue], *, from_fil
         explain=options["explain"],
         mask=_mask(options, form),
     )
+
+
+def _where(text: str) -> Where | None:
+    if not text:
+        return None
+    from installer.domain.flows.where import compile_where
+
+    return compile_where(text)
 
 
 def _wrong(what: str, fix: str = "See beeyard observe --help.") -> UsageError:
@@ -215,6 +224,8 @@ def _zone(name: str) -> tzinfo | None:
         return None
     if name.lower() == "local":
         return _local()
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
     try:
         return datetime.strptime(name, "%z").tzinfo if name[0] in "+-" else ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as problem:
@@ -223,6 +234,8 @@ def _zone(name: str) -> tzinfo | None:
 
 
 def _local() -> tzinfo | None:
+    from zoneinfo import ZoneInfo
+
     try:
         with Path("/etc/localtime").open("rb") as file:
             return ZoneInfo.from_file(file)
