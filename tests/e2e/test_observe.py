@@ -26,9 +26,12 @@ from tests.support.cluster import BEEYARD, beeyard, kubectl
 pytestmark = [pytest.mark.testbed, pytest.mark.root, pytest.mark.timeout(600)]
 
 NS = "kube-system"
-TALK = (
-    "import socket, time\nfor _ in range(3): socket.create_connection(('hubble-relay', 80), 3).close(); time.sleep(.1)"
-)
+TALK = """
+import socket, time
+deadline = time.monotonic() + 60
+while socket.socket().connect_ex(("hubble-relay", 80)) and time.monotonic() < deadline:  # its new pod becomes ready
+    time.sleep(0.2)
+"""
 
 
 @pytest.fixture
@@ -42,7 +45,7 @@ async def make_flows(kube: KubeClient) -> None:
     """Let the UI's pod talk to Relay's."""
     pods = await kube.list(PODS, namespace=NS, labels="k8s-app=hubble-ui", fields="status.phase=Running")
     name = str(pods[0]["metadata"]["name"])
-    done = await kube.exec(name, NS, ["python3", "-c", TALK], container="backend")
+    done = await kube.exec(name, NS, ["python3", "-c", TALK], container="backend", timeout=70.0)
     assert done.rc == 0, done.err
 
 
