@@ -51,6 +51,10 @@ _OCTAL: Final = re.compile(r"0[0-7]{0,2}|[1-7][0-7]{1,2}")
 _MOST_REPEATS: Final = 1000
 
 
+class BeyondPythonError(FilterError):
+    """RE2 takes the expression, but it cannot be run here."""
+
+
 @dataclass(slots=True)
 class _Atom:
     """One piece of a branch. ``literal``: the one character it stands for; ``chars``: tests what it may match."""
@@ -99,8 +103,8 @@ def compile_re2(pattern: str) -> re.Pattern[str]:
         raise _refused(pattern, str(error)) from error
 
 
-def _refused(pattern: str, why: str, fix: str = "") -> FilterError:
-    return FilterError(
+def _refused(pattern: str, why: str, fix: str = "", kind: type[FilterError] = FilterError) -> FilterError:
+    return kind(
         f"error parsing regexp: {why}",
         why=f"the pattern is {pattern}",
         fix=fix or "write it in RE2's syntax: https://github.com/google/re2/wiki/Syntax",
@@ -187,6 +191,7 @@ class _Translator:
                 self._pattern,
                 "a repeated group that can match one text in many ways takes too long here",
                 "begin or end the group with a separator, as in (/[^/]+)*, or leave the inner repeat out",
+                BeyondPythonError,
             )
         if atom.text in ("^", "$", r"\Z") or not atom.single:
             atom.text = f"(?:{atom.text})"
@@ -213,7 +218,7 @@ class _Translator:
     def _flags(self, match: re.Match[str]) -> None:
         on, off = match["on"], match["off"] or ""
         if "U" in on + off:
-            raise self._error("(?U) is understood by servers only: `%s`", self._pattern)
+            raise self._beyond("(?U) is understood by servers only: `%s`", self._pattern)
         if match["end"] == ")" and not on and not off:
             raise self._error("missing argument to repetition operator: `%s`", "?")
         self._at = match.end()
@@ -262,7 +267,7 @@ class _Translator:
         char = self._pattern[self._at + 1 : self._at + 2]
         inside = _CLASSES.get(char) or _NEGATED.get(char) or ""
         if char in ("p", "P"):
-            raise self._error("Unicode classes are understood by servers only: `%s`", self._pattern[self._at :][:3])
+            raise self._beyond("Unicode classes are understood by servers only: `%s`", self._pattern[self._at :][:3])
         self._at += 2 if inside else 0
         return inside
 
@@ -325,12 +330,15 @@ class _Translator:
         if name.removeprefix("^") not in _POSIX:
             raise self._error("invalid character class range: `%s`", f"[:{name}:]")
         if name.startswith("^"):
-            raise self._error("negated POSIX classes are understood by servers only: `%s`", f"[:{name}:]")
+            raise self._beyond("negated POSIX classes are understood by servers only: `%s`", f"[:{name}:]")
         self._at = end + 2
         return _POSIX[name]
 
     def _error(self, why: str, piece: str) -> FilterError:
         return _refused(self._pattern, why % piece)
+
+    def _beyond(self, why: str, piece: str) -> FilterError:
+        return _refused(self._pattern, why % piece, kind=BeyondPythonError)
 
 
 _READERS: Final[dict[str, Callable[[_Translator], None]]] = {

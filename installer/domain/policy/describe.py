@@ -202,11 +202,12 @@ def l7_words(rules: L7Rules) -> str:
 
 
 def _http(rule: HTTPRule) -> str:
-    parts = [rule.method.pattern] if rule.method else ["of any method"]
-    if rule.path:
-        parts.append(rule.path.pattern)
-    if rule.host:
-        parts.append(f"to host {rule.host.pattern}")
+    method, path, host = rule.written
+    parts = [method or "of any method"]
+    if path:
+        parts.append(path)
+    if host:
+        parts.append(f"to host {host}")
     parts += [f"with header {name}{f': {value}' if value is not None else ''}" for name, value in rule.headers]
     return " ".join(parts)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from installer.domain.policy.model import DNSQuery, HTTPRequest, Layer7, ServerName
-from installer.domain.policy.patterns import expression, matches_name, plain_name
+from installer.domain.policy.patterns import Unjudged, expression, matches_name, plain_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +20,16 @@ class HTTPRule:
         path: expression over path and query string.
         host: expression over the authority.
         headers: ``(lower-case name, value)``, value None when it only has to be there.
-        secret: whether a header's value is in a Secret that was not read.
+        unclear: whether a part of it cannot be judged here: a header's value in a Secret, an expression.
+        written: method, path and host as they stand in the policy.
     """
 
     method: re.Pattern[str] | None = None
     path: re.Pattern[str] | None = None
     host: re.Pattern[str] | None = None
     headers: tuple[tuple[str, str | None], ...] = ()
-    secret: bool = False
+    unclear: bool = False
+    written: tuple[str, str, str] = ("", "", "")
 
     def matches(self, request: HTTPRequest) -> bool:
         """Tell whether a request meets it."""
@@ -71,7 +73,7 @@ class L7Rules:
         """Tell whether a request passes; None when that is not known here."""
         if self.kind == "http" and isinstance(request, HTTPRequest):
             hits = [rule for rule in self.http if rule.matches(request)]
-            return None if hits and all(rule.secret for rule in hits) else bool(hits)
+            return None if hits and all(rule.unclear for rule in hits) else bool(hits)
         if self.kind == "dns" and isinstance(request, DNSQuery):
             return any(rule.matches(request.name) for rule in self.names)
         if self.kind == "sni":
@@ -88,26 +90,23 @@ def http_rule(raw: Mapping[str, Any]) -> HTTPRule:
         ValueError: an expression that RE2 refuses.
     """
     headers: list[tuple[str, str | None]] = []
-    secret = False
+    unclear = False
     for text in raw.get("headers") or ():
         name, colon, value = str(text).partition(":")
         headers.append((name.strip().lower(), value.strip() if colon else None))
     for item in raw.get("headerMatches") or ():
         if item.get("mismatch"):
             continue  # LOG, ADD, DELETE and REPLACE change or tell, they never block
-        secret = secret or "secret" in item
+        unclear = unclear or "secret" in item
         headers.append((str(item.get("name", "")).lower(), None if "secret" in item else item.get("value")))
-    return HTTPRule(
-        method=_expression(raw, "method"),
-        path=_expression(raw, "path"),
-        host=_expression(raw, "host"),
-        headers=tuple(headers),
-        secret=secret,
-    )
-
-
-def _expression(raw: Mapping[str, Any], key: str) -> re.Pattern[str] | None:
-    return expression(str(raw[key])) if raw.get(key) else None
+    parts: dict[str, re.Pattern[str] | None] = {}
+    for key in ("method", "path", "host"):
+        try:
+            parts[key] = expression(str(raw[key])) if raw.get(key) else None
+        except Unjudged:
+            parts[key], unclear = None, True
+    method, path, host = (str(raw.get(key) or "") for key in ("method", "path", "host"))
+    return HTTPRule(**parts, headers=tuple(headers), unclear=unclear, written=(method, path, host))
 
 
 def name_rules(raw: Sequence[Mapping[str, Any]], *, cascade: bool) -> tuple[NameRule, ...]:

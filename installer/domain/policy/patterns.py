@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from installer.domain.flows.filter_error import FilterError
+from installer.domain.flows.re2 import BeyondPythonError, compile_re2
+
 _LABEL = "[-a-zA-Z0-9_]*"
-_NOT_RE2 = re.compile(r"\(\?(?:[=!]|<[=!]|>|\()|\\[1-9]|[*+?}]\+")
-"""Look-around, atomic groups, conditionals, back-references and possessive quantifiers: RE2 has none of them."""
 
 
 def plain_name(name: str) -> str:
@@ -38,23 +39,20 @@ def matches_name(pattern: str, name: str, *, cascade: bool = True) -> bool:
     return name_pattern(pattern, cascade=cascade).fullmatch(plain_name(name)) is not None
 
 
+class Unjudged(ValueError):  # noqa: N818  # no fault of the expression
+    """RE2 takes the expression, but it cannot be run here, so what it admits is not known."""
+
+
 @lru_cache(maxsize=4096)
 def expression(text: str) -> re.Pattern[str]:
     """Compile a regular expression of an HTTP rule; it is matched in full (R55).
 
     Raises:
-        ValueError: RE2, which enforces the rule, would refuse it.
+        ValueError: RE2, which enforces the rule, would refuse it; ``Unjudged`` where only we cannot run it.
     """
-    found = _NOT_RE2.search(_without_escapes_and_classes(text))
-    if found:
-        raise ValueError(f"RE2 knows no {found.group(0)!r}")
     try:
-        return re.compile(text)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(str(error)) from None
-
-
-def _without_escapes_and_classes(text: str) -> str:
-    """Blank out what only looks like syntax: escaped punctuation and the inside of classes."""
-    text = re.sub(r"\\[^0-9]", "..", text)
-    return re.sub(r"\[\^?\]?[^\]]*\]", lambda found: "." * len(found.group(0)), text)
+        return compile_re2(text)
+    except BeyondPythonError as error:
+        raise Unjudged(error.what) from None
+    except FilterError as error:
+        raise ValueError(error.what.removeprefix("error parsing regexp: ")) from None

@@ -9,7 +9,7 @@ from typing import Any
 from installer.domain.policy.compile_ports import ICMP_TYPES
 from installer.domain.policy.findings import Finding, QuickFix
 from installer.domain.policy.model import EXTENDED, Settings
-from installer.domain.policy.patterns import expression
+from installer.domain.policy.patterns import Unjudged, expression
 from installer.domain.policy.sanitize_parts import check_name, error
 from installer.domain.yaml_document import Path
 
@@ -170,6 +170,8 @@ def _http(rule: Raw, path: Path) -> Iterable[Finding]:
         if rule.get(key):
             try:
                 expression(str(rule[key]))
+            except Unjudged:
+                continue
             except ValueError as problem:
                 text = f"{key} {rule[key]!r} is no regular expression: {problem}"
                 fix = "A wildcard is written .* here." if "*" in str(rule[key]) else ""

@@ -25,6 +25,7 @@ class Pod:
         name: its name.
         probes: ports of its kubelet probes, ``(port, kind)``.
         finished: it has ended and sends nothing more.
+        addresses: its IPs.
     """
 
     peer: Peer
@@ -32,6 +33,7 @@ class Pod:
     name: str
     probes: tuple[tuple[int, str], ...] = ()
     finished: bool = False
+    addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class World:
         namespaces: labels by namespace.
         crds: CustomResourceDefinitions of the policies' kinds, by kind.
         unread: what could not be read, in words.
+        node_addresses: IPs of the nodes.
     """
 
     objects: tuple[Raw, ...] = ()
@@ -57,6 +60,7 @@ class World:
     namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     crds: Mapping[str, Raw] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
+    node_addresses: tuple[str, ...] = ()
 
     @property
     def peers(self) -> list[Peer]:
@@ -137,9 +141,25 @@ def read_pods(
         namespace, name = _name(raw)
         labels = identities.get((namespace, name)) or _would_be(raw, namespaces, settings)
         peer = Peer(labels, ports=_ports(spec), name=f"{namespace}/{name}")
-        finished = (raw.get("status") or {}).get("phase") in ("Succeeded", "Failed")
-        found.append(Pod(peer, namespace, name, _probes(spec), finished))
+        status = raw.get("status") or {}
+        finished = status.get("phase") in ("Succeeded", "Failed")
+        found.append(Pod(peer, namespace, name, _probes(spec), finished, _pod_addresses(status)))
     return tuple(found)
+
+
+def _pod_addresses(status: Raw) -> tuple[str, ...]:
+    found = [str(item.get("ip") or "") for item in status.get("podIPs") or ()] or [str(status.get("podIP") or "")]
+    return tuple(ip for ip in found if ip)
+
+
+def read_node_addresses(nodes: Iterable[Raw]) -> tuple[str, ...]:
+    """Return the IPs of nodes, as the API tells them."""
+    return tuple(
+        str(item.get("address"))
+        for raw in nodes
+        for item in (raw.get("status") or {}).get("addresses") or ()
+        if item.get("type") in ("InternalIP", "ExternalIP")
+    )
 
 
 def _name(raw: Raw) -> tuple[str, str]:

@@ -8,7 +8,14 @@ from typing import Any, TypeVar
 
 from installer.domain.errors import BeeyardError, ConnectError
 from installer.domain.policy.model import Knowledge, Settings
-from installer.domain.policy.world import World, read_cidr_groups, read_pods, read_services, read_settings
+from installer.domain.policy.world import (
+    World,
+    read_cidr_groups,
+    read_node_addresses,
+    read_pods,
+    read_services,
+    read_settings,
+)
 from installer.ports.cluster import (
     CILIUM_CLUSTERWIDE_POLICIES,
     CILIUM_ENDPOINTS,
@@ -19,6 +26,7 @@ from installer.ports.cluster import (
     ENDPOINTS,
     NAMESPACES,
     NETWORK_POLICIES,
+    NODES,
     PODS,
     SERVICES,
     Kube,
@@ -52,10 +60,10 @@ async def read_world(kube: Kube, *, cilium_namespace: str = "kube-system") -> Wo
     settings_read = _settings(reader, cilium_namespace)
     lists = [
         reader.all_of(resource)
-        for resource in (PODS, CILIUM_ENDPOINTS, NAMESPACES, SERVICES, ENDPOINTS, CIDR_GROUPS, CRDS)
+        for resource in (PODS, CILIUM_ENDPOINTS, NAMESPACES, SERVICES, ENDPOINTS, CIDR_GROUPS, CRDS, NODES)
     ]
     policies = [reader.policies(kind, resource) for kind, resource in POLICIES.items()]
-    settings, (pods, endpoints, namespaces, services, backends, groups, crds), found = await asyncio.gather(
+    settings, (pods, endpoints, namespaces, services, backends, groups, crds, nodes), found = await asyncio.gather(
         settings_read, _all(lists), _all(policies)
     )
     labels = {str(item["metadata"]["name"]): dict(item["metadata"].get("labels") or {}) for item in namespaces}
@@ -71,6 +79,7 @@ async def read_world(kube: Kube, *, cilium_namespace: str = "kube-system") -> Wo
         namespaces=labels,
         crds={str(item["spec"]["names"]["kind"]): item for item in crds if item["spec"]["names"]["kind"] in POLICIES},
         unread=tuple(reader.unread),
+        node_addresses=read_node_addresses(nodes),
     )
 
 
