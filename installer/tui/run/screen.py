@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
+from textual.message import Message
 from textual.widgets import Input, Static
 
 from installer.domain.run_log import LEVELS, FilteredLog, LogFilter
@@ -30,6 +32,19 @@ ROOMY = 30
 """Lines from which on there is room for everything at once."""
 ENDED = (RunState.FAILED, RunState.STOPPED, RunState.UNDOING, RunState.UNDONE)
 PANES = ("log", "pods", "card", "times")
+
+
+class Drawing(Static):
+    """Lines that are drawn for a width, and anew for another one."""
+
+    @dataclass
+    class Resized(Message):
+        """There is another width to draw for."""
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Ask for lines of another width."""
+        if event.size.width:
+            self.post_message(self.Resized())
 
 
 class RunScreen(AreaScreen):
@@ -79,15 +94,15 @@ class RunScreen(AreaScreen):
 
     def compose_body(self) -> ComposeResult:
         """Lay it out."""
-        yield Static(id="run-head")
+        yield Drawing(id="run-head")
         with Container(id="run-main"):
             with Vertical(id="run-left"):
-                yield Static(id="run-steps")
+                yield Drawing(id="run-steps")
                 yield FailureCard(id="run-card")
                 yield PodGrid(id="run-pods")
                 with VerticalScroll(id="run-times", can_focus=True):
                     yield Static("Where the time went", id="run-times-title")
-                    yield Static(id="run-times-bars")
+                    yield Drawing(id="run-times-bars")
             with Vertical(id="run-right"):
                 yield Static(id="run-log-head")
                 yield Input(
@@ -101,10 +116,7 @@ class RunScreen(AreaScreen):
         self.set_interval(TICK, self.update_run)
         self.call_after_refresh(self.update_run)
 
-    @on(events.Resize)
-    def _resized(self) -> None:
-        self.call_after_refresh(self._redraw)
-
+    @on(Drawing.Resized)
     def _redraw(self) -> None:
         self._drawn = None
         self.update_run()

@@ -195,8 +195,6 @@ class LineView(ScrollView, can_focus=True):
             self.follow = True
         self.update_lines()
 
-    # -- keeping up with the source
-
     def on_mount(self) -> None:
         """Begin to look at the source."""
         self.set_interval(FRAME, self.update_lines)
@@ -254,8 +252,6 @@ class LineView(ScrollView, can_focus=True):
         if now != self._told:
             self._told = now
             self.post_message(self.Moved(self, *now))
-
-    # -- moving
 
     def action_line_up(self) -> None:
         """Go one line up."""
@@ -349,8 +345,6 @@ class LineView(ScrollView, can_focus=True):
         self.go_to(line)
         if again:
             self.action_choose()
-
-    # -- drawing
 
     def render_line(self, y: int) -> Strip:
         """Draw one visible row."""

@@ -18,7 +18,7 @@ from installer.tui.app import Cockpit
 from installer.tui.run.host import RunHost
 from installer.tui.run.screen import RunScreen
 from installer.tui.settings import Settings
-from tests.support.cockpit import cockpit_of, stub_services, text_of, wait_for
+from tests.support.cockpit import cockpit_of, stable_svg, stub_services, text_of, wait_for
 from tests.support.scripted_run import BEGAN, ScriptedInstall
 from tests.tui.conftest import Open
 
@@ -68,6 +68,14 @@ class Stage:
             for view in self.app.screen.query("LineView"):
                 view.update_lines()  # type: ignore[attr-defined]
         await self.pilot.pause()
+
+    async def settled(self, text: str) -> None:
+        """Wait until a text is on the screen, the footer is made, and the picture stands still."""
+        await wait_for(self.pilot, lambda: text in self.text() and self.screen.query("FooterKey"))
+        pictures = [""]
+        while pictures[-3:] != [pictures[-1]] * 3:
+            await self.shown()
+            pictures.append(stable_svg(self.app))
 
 
 Stages = Callable[..., AbstractAsyncContextManager[Stage]]

@@ -26,6 +26,7 @@ async def test_running(stage: Stages, picture: Picture, size: tuple[int, int], t
         await on.play(first_half(), at=9.5)
         if size[0] >= 120:
             await on.play(until_ready())
+        await on.settled("4 of 7 ready" if size[0] >= 120 else "0.5 s")
         assert picture(on.pilot)
 
 
@@ -35,7 +36,7 @@ async def test_failed(stage: Stages, picture: Picture, size: tuple[int, int], th
         await on.start()
         await on.play([*first_half(), *until_ready(), ReadinessChanged(BEGAN + 79, snapshot(3, failed=3))])
         on.script.fail()
-        await on.shown()
+        await on.settled("Save report")
         assert picture(on.pilot)
 
 
@@ -45,12 +46,13 @@ async def test_finished(stage: Stages, picture: Picture, size: tuple[int, int], 
         await on.start()
         await on.play([*first_half(), *until_ready(), *until_done()])
         on.script.finish()
-        await on.shown()
+        await on.settled("31 s")
         assert picture(on.pilot)
 
 
 async def test_a_crowd_in_ascii(stage: Stages, picture: Picture) -> None:
-    async with stage(size=(80, 24), ascii_only=True) as on:
+    async with stage(size=(120, 36), ascii_only=True) as on:
         await on.start()
         await on.play([*first_half(), *until_ready(), ReadinessChanged(BEGAN + 79, snapshot(430, 500, failed=450))])
+        await on.settled("430 of 500 ready")
         assert picture(on.pilot)
