@@ -55,6 +55,7 @@ class Cockpit(App[int]):
         frames: screens that show the connection.
         lost_events: events that were lost on the way (ring, Hubble, kernel).
         run_host: the run of this cockpit.
+        crash: the error that ended the app, None while it lives.
     """
 
     TITLE = "beeyard"
@@ -87,6 +88,7 @@ class Cockpit(App[int]):
         self.frames: set[AreaScreen] = set()
         self.contexts: Sequence[ContextInfo] = ()
         self.run_host = RunHost(self, services.install)
+        self.crash: Exception | None = None
         self._wanted = area or settings.area
         self._notes = list(notes)
         self._screens: dict[str, type[AreaScreen]] = {}
@@ -305,6 +307,7 @@ class Cockpit(App[int]):
             self.show_error(error.error)
             return
         LOG.critical("the cockpit ended", exc_info=error)
+        self.crash = self.crash or error
         super()._handle_exception(error)
 
     # Settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 from installer.domain.errors import BeeyardError, UsageError
 from installer.tui.app import Cockpit
 from installer.tui.areas import present
+from installer.tui.failures import as_beeyard_error
 from installer.tui.settings import read_settings
 from installer.tui.terminal import quiet_libraries
 from installer.wiring.cockpit import cockpit_services, open_log
@@ -15,6 +16,7 @@ def open_cockpit(area: str = "", kubeconfig: str | None = None, context: str | N
 
     Raises:
         UsageError: ``E-TUI-003`` there is no such area.
+        BeeyardError: ``E-BUG-001`` it ended by an error that nobody expected.
     """
     names = [one.id for one in present()]
     if area and area not in names:
@@ -27,6 +29,8 @@ def open_cockpit(area: str = "", kubeconfig: str | None = None, context: str | N
     app = Cockpit(services, settings, area=area, notes=notes)
     with quiet_libraries(services.log_file):
         result = app.run(mouse=mouse)
+    if app.crash is not None:
+        raise as_beeyard_error(app.crash, str(services.log_file or "")) from app.crash
     return app.return_code or result or 0
 
 

@@ -232,3 +232,13 @@ async def test_lost_events_are_always_shown(cockpit: Open) -> None:
     async with cockpit(areas=DEMO, size=(60, 20)) as pilot:
         cockpit_of(pilot).lost_events = 1234
         await wait_for(pilot, lambda: "lost 1,234" in text_of(pilot.app))
+
+
+async def test_an_error_outside_of_a_worker_ends_the_app_and_is_kept_for_the_command(cockpit: Open) -> None:
+    apps = []
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012  # it comes at the end of the context
+        async with cockpit(areas=DEMO) as pilot:
+            apps.append(cockpit_of(pilot))
+            pilot.app.call_later(lambda: 1 // 0)
+            await wait_for(pilot, lambda: apps[0].crash)
+    assert isinstance(apps[0].crash, ZeroDivisionError)

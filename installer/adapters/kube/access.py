@@ -58,9 +58,9 @@ def find_access(
         return _access([Path(kubeconfig).expanduser()], context)
     if env.get("KUBECONFIG"):
         paths = [Path(part).expanduser() for part in env["KUBECONFIG"].split(os.pathsep) if part]
-        return _access([path for path in paths if path.exists()] or paths, context)
+        return _access([path for path in paths if _there(path)] or paths, context)
     defaults = [k3s, Path(env.get("HOME") or Path.home()) / ".kube/config"]
-    usable = [path for path in defaults if path.is_file() and os.access(path, os.R_OK)]
+    usable = [path for path in defaults if _readable(path)]
     if not usable:
         return _in_cluster(env, defaults)
     if context and len(usable) > 1 and context not in _names(_merged(usable[:1]), "contexts"):
@@ -89,10 +89,10 @@ def _groups(kubeconfig: str | None, env: Mapping[str, str], k3s: Path) -> list[l
     """Return the readable kubeconfigs; files that are merged into one stand together."""
     if kubeconfig or env.get("KUBECONFIG"):
         parts = [kubeconfig] if kubeconfig else env["KUBECONFIG"].split(os.pathsep)
-        found = [path for part in parts if part and (path := Path(part).expanduser()).exists()]
+        found = [path for part in parts if part and _there(path := Path(part).expanduser())]
         return [found] if found else []
     defaults = (k3s, Path(env.get("HOME") or Path.home()) / ".kube/config")
-    return [[path] for path in defaults if path.is_file() and os.access(path, os.R_OK)]
+    return [[path] for path in defaults if _readable(path)]
 
 
 def _contexts(paths: list[Path]) -> list[ContextInfo]:
@@ -112,10 +112,22 @@ def _contexts(paths: list[Path]) -> list[ContextInfo]:
     ]
 
 
+def _readable(path: Path) -> bool:
+    return os.access(path, os.R_OK) and path.is_file()
+
+
+def _there(path: Path) -> bool:
+    """Tell whether a file is there, also where its folder may not be looked into."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return True
+
+
 def _in_cluster(env: Mapping[str, str], tried: list[Path]) -> Access:
     if env.get("KUBERNETES_SERVICE_HOST") and (SERVICE_ACCOUNT / "token").is_file():
         return Access("in-cluster", "in-cluster", None)
-    unreadable = [str(path) for path in tried if path.exists()]
+    unreadable = [str(path) for path in tried if _there(path)]
     why = f"{', '.join(unreadable)}: not readable by this user" if unreadable else f"looked at {tried[0]}, {tried[1]}"
     fix = "Name one with --kubeconfig PATH or KUBECONFIG, or run as root on the k3s server."
     raise ConnectError("no kubeconfig found", why=why, fix=fix, code="E-KUBE-002")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,27 @@ def test_a_broken_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConnectError) as caught:
         list_contexts(str(path), {})
     assert caught.value.code == "E-KUBE-002"
+
+
+@pytest.mark.root
+def test_a_folder_that_may_not_be_looked_into_is_no_kubeconfig(tmp_path: Path) -> None:
+    """As on a k3s server for people who are not root."""
+    code = f"""
+import os
+from pathlib import Path
+from installer.adapters.kube.access import find_access, has_kubeconfig, list_contexts
+from installer.domain.errors import ConnectError
+env, k3s = {{"HOME": "/nonexistent"}}, Path({str(tmp_path / "closed" / "k3s.yaml")!r})
+os.setuid(65534)
+assert list_contexts(None, env, k3s) == [] and not has_kubeconfig(None, env, k3s)
+try:
+    find_access(None, None, env, k3s)
+except ConnectError as error:
+    assert str(k3s) in error.why and "not readable" in error.why, error.why
+else:
+    raise AssertionError
+"""
+    written(tmp_path / "closed" / "k3s.yaml", "default")
+    (tmp_path / "closed").chmod(0o700)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
