@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from installer.domain.errors import UsageError
@@ -17,6 +17,8 @@ from installer.domain.policy.model import (
     Decision,
     DNSQuery,
     HTTPRequest,
+    Knowledge,
+    KubeService,
     Layer7,
     Peer,
     ServerName,
@@ -41,6 +43,7 @@ class Case:
         traffic: what is tried.
         expect: ``allow``, ``deny`` or ``l7-deny``.
         settings: what the case presumes.
+        knowledge: Services and CIDR groups of the case.
     """
 
     id: str
@@ -48,6 +51,7 @@ class Case:
     traffic: Traffic
     expect: Decision
     settings: Settings
+    knowledge: Knowledge = Knowledge()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +107,12 @@ def read_case(raw: Any, where: str) -> Case:
     expect = str(raw.get("expect") or "")
     if expect not in ("allow", "deny", "l7-deny"):
         raise _wrong(where, f"expect {expect!r} is none of allow, deny, l7-deny")
-    return Case(name, tuple(policies), traffic, Decision(expect), settings)
+    return Case(name, tuple(policies), traffic, Decision(expect), settings, _knowledge(raw, where))
 
 
 def run_case(case: Case) -> CaseResult:
     """Judge a case; a policy that agents would refuse fails it."""
-    policies = compile_policies(case.policies, case.settings)
+    policies = compile_policies(case.policies, case.settings, case.knowledge)
     broken = [policy for policy in policies if policy.error]
     if broken:
         return CaseResult(case.id, case.expect, "invalid", f"{broken[0].origin}: {broken[0].error}")
@@ -130,20 +134,52 @@ def _peer(raw: Any, namespaces: Raw, where: str, settings: Settings) -> Peer:
         if raw["entity"] not in ENTITY_LABELS:
             raise _wrong(where, f"entity {raw['entity']!r} is none of {', '.join(ENTITY_LABELS)}")
         labels = raw.get("nodeLabels")
-        return entity(raw["entity"], node_labels=None if labels is None else tuple(sorted(labels.items())))
-    if "ip" in raw:
-        names = frozenset(plain_name(str(name)) for name in raw.get("dnsNames") or ())
-        return address(str(raw["ip"]), names, dual_stack=settings.dual_stack)
-    if "namespace" not in raw:
+        found = entity(raw["entity"], node_labels=None if labels is None else tuple(sorted(labels.items())))
+        return replace(found, ip=str(raw.get("ip") or ""))
+    if "namespace" in raw:
+        return _pod(raw, namespaces, settings)
+    if "ip" not in raw:
         raise _wrong(where, "it has none of namespace, entity and ip")
+    names = frozenset(plain_name(str(name)) for name in raw.get("dnsNames") or ())
+    return address(str(raw["ip"]), names, dual_stack=settings.dual_stack)
+
+
+def _pod(raw: Raw, namespaces: Raw, settings: Settings) -> Peer:
     ports = tuple((str(name), int(port), "") for name, port in (raw.get("namedPorts") or {}).items())
     return pod(
         str(raw["namespace"]),
         {str(key): str(value) for key, value in (raw.get("labels") or {}).items()},
         namespace_labels=namespaces.get(raw["namespace"]) or {},
         service_account=str(raw.get("serviceAccount") or "default"),
-        cluster=settings.cluster,
+        cluster=str(raw.get("cluster") or settings.cluster),
         ports=ports,
+        ip=str(raw.get("ip") or ""),
+    )
+
+
+def _knowledge(raw: Raw, where: str) -> Knowledge:
+    """Read the Services and CIDR groups of a case; what it leaves out is not known."""
+    services, groups = raw.get("services"), raw.get("cidrGroups")
+    try:
+        return Knowledge(
+            None if services is None else tuple(_service(item) for item in services),
+            None
+            if groups is None
+            else {
+                str(name): (tuple(map(str, item["cidrs"])), item.get("labels") or {}) for name, item in groups.items()
+            },
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _wrong(where, f"services or cidrGroups cannot be read: {error}") from error
+
+
+def _service(raw: Raw) -> KubeService:
+    return KubeService(
+        str(raw["namespace"]),
+        str(raw["name"]),
+        labels=raw.get("labels") or {},
+        selector=raw.get("selector") or {},
+        addresses=tuple(map(str, raw.get("addresses") or ())),
     )
 
 

@@ -49,22 +49,21 @@ def read_documents(text: str, file: str) -> list[SourceDocument]:
         file: its name.
     """
     found: list[SourceDocument] = []
-    for line, part in _split(text):
-        found += _items(_read(part, file, line))
+    for start, end, line in parts_of(text):
+        found += _items(_read(text[start:end], file, line))
     return found
 
 
-def _split(text: str) -> Iterator[tuple[int, str]]:
+def parts_of(text: str) -> Iterator[tuple[int, int, int]]:
+    """Yield where each document that is not empty begins and ends, and the line that it begins on."""
     start, line = 0, 1
     for separator in _SEPARATOR.finditer(text):
-        part = text[start : separator.start()]
-        if part.strip():
-            yield line, part
-        line += part.count("\n")
+        if text[start : separator.start()].strip():
+            yield start, separator.start(), line
+        line += text.count("\n", start, separator.start())
         start = separator.end()
-    rest = text[start:]
-    if rest.strip():
-        yield line, rest
+    if text[start:].strip():
+        yield start, len(text), line
 
 
 def _read(text: str, file: str, line: int) -> SourceDocument:

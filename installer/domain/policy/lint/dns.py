@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from installer.domain.policy.entry import Entry, Rule
+from installer.domain.policy.findings import Level
 from installer.domain.policy.l7 import NameRule, name_rules
 from installer.domain.policy.lint.resolvers import resolvers
 from installer.domain.policy.lint.scene import (
@@ -46,7 +47,8 @@ def cut(scene: Scene) -> Iterable[Told]:
             if protocol == "UDP":
                 text = f"{who} cannot ask {asked[0][0]} on port {asked[0][1]}: names no longer resolve"
                 fix = "Add a rule to the DNS pods on port 53, UDP and TCP."
-                yield told(document, "P-LINT-040", text, path, fix, level=scene.doubtful)
+                level = scene.doubtful or (None if any(_sends(scene, pod) for pod in pods) else Level.WARNING)
+                yield told(document, "P-LINT-040", text, path, fix, level=level)
             else:
                 text = f"{who} may ask DNS over UDP only; long answers need TCP"
                 yield told(document, "P-LINT-041", text, path, "Allow port 53/TCP beside 53/UDP.")
@@ -59,6 +61,14 @@ def _lost(scene: Scene, pod: Peer, asked: Sequence[tuple[Peer, int]]) -> Iterabl
         if all(side.decision is Decision.DENY for side in sides):
             yield from ((protocol, origin) for origin in sides[0].origins)
             return  # without UDP nothing is said of TCP
+
+
+def _sends(scene: Scene, pod: Pod) -> bool:
+    """Whether a pod is allowed anything: one that may do nothing at all needs no names."""
+    rules = scene.after.selected(pod.peer, Direction.EGRESS)
+    return any(
+        entry.action == "allow" and entry.direction is Direction.EGRESS for rule in rules for entry in rule.entries
+    )
 
 
 def unlearned(scene: Scene) -> Iterable[Told]:
