@@ -29,12 +29,11 @@ from installer.tui.palette import ActionCommands
 from installer.tui.run.host import RunChanged, RunHost, RunState
 from installer.tui.screen import AreaScreen
 from installer.tui.services import CockpitServices
-from installer.tui.settings import Settings
+from installer.tui.settings import Settings, read_settings
 
 SLOW = 0.02
 """Seconds that nothing may hold up the screen."""
 LOG = logging.getLogger("beeyard.cockpit")
-KUBECTL_GREETING = "kubectl uses the cluster of the cockpit: exit comes back to it."
 RUN_GOES_ON = "It stops after what it is doing now and can be resumed at the next start."
 Worker.StateChanged.bubble = True  # so that one handler, the app's, sees the workers of every widget
 Severity = Literal["information", "warning", "error"]
@@ -343,53 +342,11 @@ class Cockpit(App[int]):
     # Other programs
 
     @work(group="terminal", exclusive=True)
-    async def action_edit_settings(self) -> None:
-        """Open the settings file in the user's editor and read it again."""
-        from installer.tui.settings import read_settings
+    async def action_open(self, program: str) -> None:
+        """Give the terminal to another program: ``shell``, ``kubectl``, ``log``, ``settings``."""
+        from installer.tui.programs import PROGRAMS
 
-        store = self.services.settings
-        store.save(self.settings.to_data())
-        await self.edit_file(str(store.path))
-        stored = store.load()
-        settings, problems = read_settings(stored.data)
-        if stored.problem or problems:
-            why = f"{stored.problem.why}\n{stored.problem.fix}" if stored.problem else "\n".join(problems)
-            self.tell("Not all settings were understood", why, "warning")
-        self.settings = settings
-        self.theme = settings.theme
-        self._apply_keymap()
-
-    async def _hand_over(self, argv: Sequence[str], greeting: str = "") -> None:
-        from installer.tui.suspend import hand_over
-
-        environment = dict(self.services.environment)
-        if self.connection.target is not None and self.connection.target.source:
-            environment["KUBECONFIG"] = self.connection.target.source
-        await hand_over(self, argv, environment, greeting)
-
-    @work(group="terminal", exclusive=True)
-    async def action_shell(self) -> None:
-        """Open a shell."""
-        from installer.tui.suspend import shell
-
-        await self._hand_over(shell(self.services.environment), "beeyard waits: exit comes back to it.")
-
-    @work(group="terminal", exclusive=True)
-    async def action_kubectl(self) -> None:
-        """Open k9s or a shell for kubectl."""
-        from installer.tui.suspend import kubectl
-
-        await self._hand_over(kubectl(self.services.environment, self.connection.context), KUBECTL_GREETING)
-
-    @work(group="terminal", exclusive=True)
-    async def action_log(self) -> None:
-        """Open the log in a pager."""
-        from installer.tui.suspend import pager
-
-        if self.services.log_file is None:
-            self.tell("There is no log", "Its folder cannot be written.", "warning")
-            return
-        await self._hand_over([*pager(self.services.environment), str(self.services.log_file)])
+        await PROGRAMS[program](self)
 
     async def edit_file(self, path: str) -> None:
         """Let the user's editor have a file; for workers.
@@ -397,9 +354,19 @@ class Cockpit(App[int]):
         Raises:
             BeeyardError: ``E-TUI-001`` or ``E-TUI-002``.
         """
-        from installer.tui.suspend import editor
+        from installer.tui.programs import edit
 
-        await self._hand_over([*editor(self.services.environment), path])
+        await edit(self, path)
+
+    def reread_settings(self) -> None:
+        """Use the settings as they stand in their file now."""
+        stored = self.services.settings.load()
+        self.settings, problems = read_settings(stored.data)
+        if stored.problem or problems:
+            why = f"{stored.problem.why}\n{stored.problem.fix}" if stored.problem else "\n".join(problems)
+            self.tell("Not all settings were understood", why, "warning")
+        self.theme = self.settings.theme
+        self._apply_keymap()
 
     # End
 

@@ -58,7 +58,7 @@ class SettingsDialog(ModalScreen[None]):
     @on(Button.Pressed, "#edit")
     def _edit(self) -> None:
         self.dismiss()
-        self.cockpit.action_edit_settings()
+        self.cockpit.action_open("settings")
 
 
 def _row(label: str, name: str, options: list[tuple[str, Any]], value: Any) -> ComposeResult:
