@@ -162,7 +162,9 @@ class Cockpit(App[int]):
 
     def on_run_changed(self, message: RunChanged) -> None:
         """Tell how a run ended, wherever the user is; a cluster may be there now, or gone."""
-        if message.state in (RunState.DONE, RunState.UNDONE):
+        if message.state is RunState.DONE and self.connection.state != "connected":
+            self._find_clusters()  # the new one has brought its kubeconfig
+        elif message.state in (RunState.DONE, RunState.UNDONE):
             self.connection.retry()
         if getattr(self.screen, "shows_run", False):
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
@@ -11,6 +12,7 @@ from textual.widgets import Button, Static
 
 from installer.domain.run_view import RunView
 from installer.domain.text import printable
+from installer.tui.run.drawn import Drawn
 from installer.tui.run.host import RunState
 
 LABEL = 10
@@ -25,7 +27,7 @@ class FailureCard(Vertical):
         """Lay it out."""
         with VerticalScroll(id="card-text"):
             yield Static(id="card-what", markup=False)
-            yield Static(id="card-rows", markup=False)
+            yield Drawn(id="card-rows", markup=False)
         with Horizontal(id="card-buttons"):
             yield Button("Retry", id="retry", variant="primary", compact=True, action="screen.retry")
             yield Button("Undo", id="undo", compact=True, action="screen.undo")
@@ -44,6 +46,11 @@ class FailureCard(Vertical):
         self.query_one("#undo", Button).disabled = not can_undo
         self.query_one("#retry", Button).disabled = state is RunState.UNDOING
 
+    @on(Drawn.Resized)
+    def _rows_resized(self, message: Drawn.Resized) -> None:
+        message.stop()
+        self._write_rows()
+
     def _write_rows(self) -> None:
         if self._shown is None:
             return
@@ -51,10 +58,6 @@ class FailureCard(Vertical):
         rows = self.query_one("#card-rows", Static)
         width = rows.content_size.width or 70
         rows.update(Content("\n").join(_rows(state, view, width, can_undo=can_undo)))
-
-    def on_resize(self) -> None:
-        """Wrap the text for another width."""
-        self.call_after_refresh(self._write_rows)
 
 
 def _headline(state: RunState, view: RunView) -> Content:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
-from textual.message import Message
 from textual.widgets import Input, Static
 
 from installer.domain.run_log import LEVELS, FilteredLog, LogFilter
@@ -20,6 +18,7 @@ from installer.tui.actions import Action
 from installer.tui.dialogs.confirm import Confirm
 from installer.tui.run import drawing
 from installer.tui.run.card import FailureCard
+from installer.tui.run.drawn import Drawn
 from installer.tui.run.grid import PodGrid
 from installer.tui.run.host import RunHost, RunState
 from installer.tui.run.log import LogLines, LogView
@@ -32,19 +31,6 @@ ROOMY = 30
 """Lines from which on there is room for everything at once."""
 ENDED = (RunState.FAILED, RunState.STOPPED, RunState.UNDOING, RunState.UNDONE)
 PANES = ("log", "pods", "card", "times")
-
-
-class Drawing(Static):
-    """Lines that are drawn for a width, and anew for another one."""
-
-    @dataclass
-    class Resized(Message):
-        """There is another width to draw for."""
-
-    def on_resize(self, event: events.Resize) -> None:
-        """Ask for lines of another width."""
-        if event.size.width:
-            self.post_message(self.Resized())
 
 
 class RunScreen(AreaScreen):
@@ -94,15 +80,15 @@ class RunScreen(AreaScreen):
 
     def compose_body(self) -> ComposeResult:
         """Lay it out."""
-        yield Drawing(id="run-head")
+        yield Drawn(id="run-head")
         with Container(id="run-main"):
             with Vertical(id="run-left"):
-                yield Drawing(id="run-steps")
+                yield Drawn(id="run-steps")
                 yield FailureCard(id="run-card")
                 yield PodGrid(id="run-pods")
                 with VerticalScroll(id="run-times", can_focus=True):
                     yield Static("Where the time went", id="run-times-title")
-                    yield Drawing(id="run-times-bars")
+                    yield Drawn(id="run-times-bars")
             with Vertical(id="run-right"):
                 yield Static(id="run-log-head")
                 yield Input(
@@ -116,7 +102,7 @@ class RunScreen(AreaScreen):
         self.set_interval(TICK, self.update_run)
         self.call_after_refresh(self.update_run)
 
-    @on(Drawing.Resized)
+    @on(Drawn.Resized)
     def _redraw(self) -> None:
         self._drawn = None
         self.update_run()
