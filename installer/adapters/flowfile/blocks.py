@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from installer.domain.errors import BeeyardError
+from installer.domain.flows.recording import count_lines
 
 BLOCK = 1 << 20
 MOST = 64 << 20
@@ -25,14 +26,12 @@ class Block:
     """Whole lines that follow each other.
 
     Attributes:
-        lines: without their ends.
+        lines: with their ends; the last of a recording may lack its own.
         first: number of the first, from 1.
-        cut: the last one has no end: the recording may be cut off there.
     """
 
-    lines: list[bytes]
+    lines: bytes
     first: int
-    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +64,12 @@ class Recording:
                 if len(rest) > MOST:
                     raise _unreadable(self.name, f"Line {number} is longer than {MOST >> 20} MiB.")
                 continue
-            lines = (rest + head).split(b"\n")
+            lines = rest + head + newline
             yield Block(lines, number)
-            number += len(lines)
+            number += count_lines(lines)
             rest = tail
         if rest:
-            yield Block([rest], number, cut=True)
+            yield Block(rest, number)
 
     def _next(self) -> bytes:
         try:

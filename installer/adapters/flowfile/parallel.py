@@ -19,8 +19,9 @@ from typing import NoReturn
 
 from installer.adapters.flowfile.blocks import Recording
 from installer.domain.errors import BeeyardError
+from installer.domain.flows.recording import count_lines
 
-CHUNK = 2 << 20
+CHUNK = 1 << 19
 LEAST = 8 << 20
 """Bytes of a recording for which a second process pays."""
 
@@ -42,7 +43,7 @@ class Printed:
     bad: int
 
 
-Work = Callable[[list[bytes]], Printed]
+Work = Callable[[bytes], Printed]
 
 
 @dataclass(slots=True)
@@ -133,7 +134,7 @@ class _Runner:
             if totals.errno:
                 break
             self._write(printed, totals)
-            totals.lines += len(lines)
+            totals.lines += count_lines(lines)
             if not self._pass_on(number, totals):
                 return totals
         if index == 0 and not totals.errno and (self._count - 1) % len(self._pipes):
@@ -168,14 +169,14 @@ class _Runner:
             data += part
         return Totals(**json.loads(data))
 
-    def _lines(self, number: int) -> list[bytes]:
+    def _lines(self, number: int) -> bytes:
         """Return the lines that start in a chunk."""
         size, fd = self._recording.size or 0, self._recording.fd
         start, end = number * self._chunk, min((number + 1) * self._chunk, size)
         data = os.pread(fd, end - start + 1, start - 1) if start else b"\n" + os.pread(fd, end, 0)
         first = data.find(b"\n") + 1
         if first == 0 or first > end - start:
-            return []
+            return b""
         while end < size and not data.endswith(b"\n"):
             more = os.pread(fd, 1 << 16, end)
             if not more:
@@ -183,8 +184,7 @@ class _Runner:
             rest, newline, _ = more.partition(b"\n")
             data += rest + newline
             end += len(rest) + len(newline)
-        lines = data[first:].split(b"\n")
-        return lines[:-1] if not lines[-1] else lines
+        return data[first:]
 
 
 @contextmanager

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 
 from installer.cli.observe.request import Ask
 from installer.cli.observe.sink import Sink
 from installer.cli.observe.streams import Streams, write_failed
-from installer.domain.flows import brief, jsonpb
-from installer.domain.flows.printing.choice import printer
+from installer.domain.flows import brief
+from installer.domain.flows.printing.choice import print_many, printer
 from installer.domain.flows.printing.escape import clean
-from installer.domain.flows.recording import BadLine, Selection
+from installer.domain.flows.recording import BadLine, Reader, Selection
 from installer.domain.text import printable
 from installer.ports.flows import FlowRequest
 from installer.wiring.recordings import FlowFile, Printed, Recording, Totals, can_share, opened, print_shared
@@ -55,8 +54,8 @@ def selection(ask: Ask) -> Selection:
         FilterError: a filter that cannot be used.
     """
     brief_is_enough = ask.form == "compact" and ask.line_by_line and ask.where is None and brief.suffices(ask.filters)
-    decode = brief.decode if brief_is_enough else jsonpb.decode
-    return Selection(ask.keep(), ask.selectors.since, ask.selectors.until, decode)
+    reader = Reader(brief.decode, brief.decode_lines) if brief_is_enough else Reader()
+    return Selection(ask.keep(), ask.selectors.since, ask.selectors.until, reader)
 
 
 class BadLines:
@@ -92,6 +91,7 @@ class _Shared:
 
     def __init__(self, ask: Ask, streams: Streams, recording: Recording) -> None:
         self._printer = printer(ask.form, ask.printing)
+        self._print = print_many(ask.form, ask.printing)
         self._selection = selection(ask)
         self._streams = streams
         self._recording = recording
@@ -110,10 +110,10 @@ class _Shared:
         streams.out(self._printer.end())
         streams.err(bad_rest(self._recording.name, totals.bad))
 
-    def _work(self, lines: Sequence[bytes]) -> Printed:
+    def _work(self, lines: bytes) -> Printed:
         bad: list[BadLine] = []
         answers = self._selection.read(lines, 0, bad)
-        out = "".join(map(self._printer.write, answers))
+        out = self._print(answers)
         asides = "".join(self._printer.status(answer) for answer in answers if answer.flow is None)
 
         def err(first: int, before: int) -> bytes:
@@ -125,4 +125,4 @@ class _Shared:
             ]
             return ("".join(notes) + asides).encode(errors="backslashreplace")
 
-        return Printed(out.encode(errors="backslashreplace"), err, len(answers), len(bad))
+        return Printed(out, err, len(answers), len(bad))

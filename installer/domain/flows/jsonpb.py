@@ -8,7 +8,7 @@ UTC with 0, 3, 6 or 9 digits. Lines that hubble wrote have it already and take t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -16,7 +16,7 @@ from installer.domain.flows import drop_reasons, names
 from installer.domain.flows.flow import Answer, Flow, Wire
 from installer.domain.flows.jsonpb_lenient import BadLineError, answer_of
 
-__all__ = ["BadLineError", "decode", "encode"]
+__all__ = ["BadLineError", "decode", "decode_lines", "encode", "encode_lines"]
 
 
 def _known(names_of: Mapping[int, str]) -> frozenset[object]:
@@ -50,10 +50,34 @@ def decode(line: bytes) -> Answer:
         return answer_of(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise BadLineError(str(problem)) from None
-    flow = answer.flow
-    if flow is not None and _canonical_flow(flow) and (answer.time == flow.time or is_canonical_time(answer.time)):
-        return answer
-    return answer_of(line)
+    return answer if _is_canonical(answer) else answer_of(line)
+
+
+def decode_lines(lines: bytes) -> list[Answer] | None:
+    """Return the answers of lines, quickly; None where one of them is bad, or needs the way of ``decode``."""
+    try:
+        answers = _decoder.decode_lines(lines)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return with_others(answers, [answer for answer in answers if not _is_canonical(answer)])
+
+
+def with_others(answers: list[Answer], unusual: list[Answer]) -> list[Answer] | None:
+    """Return decoded answers with the unusual ones in the canonical form; None where that needs their lines.
+
+    Of lost events and node status, what was decoded tells all.
+    """
+    if not unusual:
+        return answers
+    if any(answer.lost_events is None and answer.node_status is None for answer in unusual):
+        return None
+    ids = set(map(id, unusual))
+    return [answer_of(_encoder.encode(answer)) if id(answer) in ids else answer for answer in answers]
+
+
+def _is_canonical(answer: Answer) -> bool:
+    flow, time = answer.flow, answer.time
+    return flow is not None and (time == flow.time or is_canonical_time(time)) and _canonical_flow(flow)
 
 
 def is_canonical_time(time: str) -> bool:
@@ -101,9 +125,17 @@ def encode(answer: Wire) -> bytes:
 
     ``<``, ``>``, ``&`` and the line separators of Unicode are escaped as Go's encoder does.
     """
-    line = _encoder.encode(answer)
-    if b"<" in line or b">" in line or b"&" in line:
-        line = line.replace(b"<", b"\\u003c").replace(b">", b"\\u003e").replace(b"&", b"\\u0026")
-    if not line.isascii():
-        line = line.replace("\u2028".encode(), b"\\u2028").replace("\u2029".encode(), b"\\u2029")
-    return line
+    return _escaped(_encoder.encode(answer))
+
+
+def encode_lines(answers: Sequence[Wire]) -> bytes:
+    """Return the lines of answers, with their ends."""
+    return _escaped(_encoder.encode_lines(answers))
+
+
+def _escaped(text: bytes) -> bytes:
+    if b"<" in text or b">" in text or b"&" in text:
+        text = text.replace(b"<", b"\\u003c").replace(b">", b"\\u003e").replace(b"&", b"\\u0026")
+    if not text.isascii():
+        text = text.replace("\u2028".encode(), b"\\u2028").replace("\u2029".encode(), b"\\u2029")
+    return text

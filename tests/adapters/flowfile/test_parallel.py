@@ -18,8 +18,10 @@ from installer.adapters.flowfile.parallel import Printed, Totals, can_share, pri
 from installer.domain.errors import BeeyardError
 
 
-def numbered(lines: list[bytes]) -> Printed:
+def numbered(data: bytes) -> Printed:
     """Print every line that is not ``bad``; tell the numbers of those that are."""
+    lines = data.split(b"\n")
+    lines = lines[:-1] if not lines[-1] else lines
     bad = [index for index, line in enumerate(lines) if line == b"bad"]
     good = [line for line in lines if line != b"bad"]
 
@@ -84,7 +86,7 @@ def test_a_reader_that_goes_away_ends_all(tmp_path: Path) -> None:
 def test_a_process_that_dies_is_told(tmp_path: Path) -> None:
     mine = os.getpid()
 
-    def die(lines: list[bytes]) -> Printed:
+    def die(lines: bytes) -> Printed:
         if os.getpid() != mine:
             os.kill(os.getpid(), signal.SIGKILL)
         return numbered(lines)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from installer.domain.errors import UsageError
+from installer.domain.flows import jsonpb
+from installer.domain.flows.flow import Answer
 from installer.domain.flows.printing.columns import CustomColumnsPrinter, SeparatedPrinter, WidePrinter
 from installer.domain.flows.printing.compact import CompactPrinter
 from installer.domain.flows.printing.dict_form import DictPrinter
@@ -38,6 +42,18 @@ def printer(form: str, options: PrintOptions) -> Printer:
     if form.startswith(_CUSTOM):
         return CustomColumnsPrinter(options, form.removeprefix(_CUSTOM))
     raise _no_format(form, FORMATS)
+
+
+def print_many(form: str, options: PrintOptions) -> Callable[[Sequence[Answer]], bytes]:
+    """Return a function that prints answers at once, in a format whose lines stand by themselves.
+
+    Raises:
+        UsageError: as ``printer``.
+    """
+    write = printer(form, options).write
+    if form in ("json", "JSON", "jsonpb") and not (options.terminal or options.legacy_json):
+        return lambda answers: jsonpb.encode_lines([answer for answer in answers if answer.flow or answer.lost_events])
+    return lambda answers: "".join(map(write, answers)).encode(errors="backslashreplace")
 
 
 def event_printer(form: str, options: PrintOptions) -> EventPrinter:

@@ -4,8 +4,9 @@ import json
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
-from installer.domain.flows import jsonpb
+from installer.domain.flows import brief, jsonpb
 from installer.domain.flows.flow import HTTP, SCTP, Answer, EventType, Flow, Layer4, Layer7, Policy, Tunnel
 from tests.support.flows import answers
 from tests.support.golden import cases, recorded
@@ -136,3 +137,30 @@ def test_an_empty_object_is_an_empty_answer() -> None:
 def test_bad_lines_say_why(line: bytes, why: str) -> None:
     with pytest.raises(jsonpb.BadLineError, match=why):
         jsonpb.decode(line)
+
+
+@given(st.lists(answers(), max_size=5))
+def test_many_lines_are_read_like_one_by_one(given: list[Answer]) -> None:
+    lines = [jsonpb.encode(answer) for answer in given]
+    for module in (jsonpb, brief):
+        found = module.decode_lines(b"\n".join(lines))
+        assert found is None or found == [module.decode(line) for line in lines]
+
+
+def test_lost_events_among_flows_are_read_quickly() -> None:
+    golden = next(case for case in cases() if case.number == "004")
+    for module in (jsonpb, brief):
+        found = module.decode_lines(golden.out + golden.err)
+        assert found is not None
+        assert [type(answer) for answer in found[26:]] == [Answer] * 3
+
+
+def test_bad_lines_are_left_to_the_careful_way() -> None:
+    for module in (jsonpb, brief):
+        assert module.decode_lines(b'{"flow":{}}\nnonsense') is None
+        assert module.decode_lines(b'{"flow":{"nodeName":"a"}}') is None
+
+
+@given(st.lists(answers(), max_size=5))
+def test_many_answers_are_written_like_one_by_one(given: list[Answer]) -> None:
+    assert jsonpb.encode_lines(given) == b"".join(jsonpb.encode(answer) + b"\n" for answer in given)
