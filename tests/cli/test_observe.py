@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -274,3 +276,32 @@ def test_a_shell_completes_values(words: str, offered: str) -> None:
         [sys.executable, "-m", "installer"], env=environment, capture_output=True, text=True, check=True
     )
     assert f"plain,{offered}" in done.stdout.splitlines()
+
+
+def on_a_terminal(*options: str) -> bytes:
+    """Run observe with its streams on a terminal, and return what that got."""
+    master, slave = pty.openpty()
+    environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+    process = subprocess.Popen([*BEEYARD, *options], stdout=slave, stderr=slave, env={**environment, "TERM": "xterm"})
+    os.close(slave)
+    out = b""
+    with suppress(OSError):
+        while data := os.read(master, 65536):
+            out += data
+    process.wait()
+    os.close(master)
+    return out
+
+
+def test_a_terminal_gets_colour_but_nothing_hostile(made: str) -> None:
+    out = on_a_terminal("--input-file", made, "--http-status", "503", "-s")
+    assert b"\x1b[31mERROR\x1b[0m (HTTP/2 503 0ms (GET http://api.shop.svc/^[[31mred))" in out
+    plain = on_a_terminal("--input-file", made, "--color", "never", "-s")
+    assert b"\x1b" not in plain
+    assert b"FORWARDED" in plain
+
+
+def test_a_terminal_gets_the_fix_of_a_wrong_call(made: str) -> None:
+    out = on_a_terminal("--input-file", made, "--all", "--last", "3").decode()
+    assert "cannot set both --last and --all" in out
+    assert "Fix: Leave --all out." in out

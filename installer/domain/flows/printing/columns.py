@@ -67,7 +67,7 @@ class WidePrinter(_Aligned):
     def __init__(self, options: PrintOptions) -> None:
         headers = ("TIME", "NODE", "SOURCE", "IDENTITY", "", "DESTINATION", "IDENTITY", "PROTO", "FLAGS", "DIRECTION")
         rest = ("TYPE", "VERDICT", "REASON", "POLICIES", "SUMMARY")
-        widths = (19, 8, 28, 10, 2, 28, 10, 5, 7, 7, 12, 9, 6, 8, 0)
+        widths = (19, 10, 32, 9, 2, 32, 9, 6, 7, 9, 22, 10, 13, 12, 0)
         super().__init__(options, headers + rest, widths)
         self._plain = Coloured(replace(options, colour=False))
 
