@@ -174,6 +174,16 @@ async def wait_for(pilot: Pilot[Any], condition: Callable[[], object]) -> None:
     await pilot.pause()
 
 
+async def still(pilot: Pilot[Any]) -> None:
+    """Let messages go on until the picture does not change any more, also on a busy machine."""
+    before, same = "", 0
+    while same < 4:
+        await pilot.pause()
+        await asyncio.sleep(0.02)  # a screen draws 60 times a second
+        now = stable_svg(pilot.app)
+        before, same = now, same + 1 if now == before else 0
+
+
 def cockpit_of(pilot: Pilot[Any]) -> Cockpit:
     assert isinstance(pilot.app, Cockpit)
     return pilot.app

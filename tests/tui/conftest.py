@@ -10,6 +10,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 from textual.pilot import Pilot
+from textual.widgets import Input, TextArea
 
 from installer.domain.errors import BeeyardError
 from installer.tui.app import Cockpit
@@ -19,6 +20,13 @@ from installer.tui.settings import Settings
 from tests.support.cockpit import stable_svg, stub_services
 
 Open = Callable[..., AbstractAsyncContextManager[Pilot[int]]]
+
+
+@pytest.fixture(autouse=True)
+def _calm_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no cursor blink, so that pictures do not depend on the moment."""
+    for widget in (Input, TextArea):
+        monkeypatch.setattr(widget.cursor_blink, "_default", False)
 
 
 @pytest.fixture

@@ -9,12 +9,19 @@ import pytest
 
 from installer.domain.errors import BeeyardError
 from installer.tui.settings import Settings
-from tests.support.cockpit import StubCluster, cockpit_of, out_of_reach, stub_services, text_of, wait_for
+from tests.support.cockpit import StubCluster, cockpit_of, out_of_reach, still, stub_services, text_of, wait_for
 from tests.support.demo_areas import DEMO
 from tests.tui.conftest import Open
 
 Picture = Callable[[Any], bool]
 SIZES = {"60x20": (60, 20), "80x24": (80, 24), "120x36": (120, 36), "200x60": (200, 60)}
+SHOWN = {
+    "question_mark": "Make a cluster.",
+    "ctrl+p": "Choose another cluster of the kubeconfig.",
+    "C": "staging",
+    "comma": "Keys and saved filters",
+}
+"""What the last part of a dialog says."""
 ERROR = BeeyardError(
     "the k3s service did not become ready in 90 s",
     why="k3s.service ended with exit code 1:\nfailed to find memory cgroup (v2), you may need to enable it",
@@ -42,7 +49,8 @@ async def test_dialogs(cockpit: Open, picture: Picture, keys: str, size: str, th
         await wait_for(pilot, lambda: cockpit_of(pilot).connection.versions.hubble)
         frame = pilot.app.screen
         await pilot.press(keys)
-        await wait_for(pilot, lambda: pilot.app.screen is not frame and "│" in text_of(pilot.app))
+        await wait_for(pilot, lambda: pilot.app.screen is not frame and SHOWN[keys] in text_of(pilot.app))
+        await still(pilot)
         assert picture(pilot)
 
 
@@ -52,6 +60,7 @@ async def test_an_error(cockpit: Open, picture: Picture, size: str, theme: str) 
         await wait_for(pilot, lambda: cockpit_of(pilot).connection.versions.hubble)
         cockpit_of(pilot).show_error(ERROR)
         await wait_for(pilot, lambda: "E-K3S-012" in text_of(pilot.app) and "Copy" in text_of(pilot.app))
+        await still(pilot)
         assert picture(pilot)
 
 
@@ -62,4 +71,5 @@ async def test_a_lost_cluster(cockpit: Open, picture: Picture, size: str, theme:
     async with cockpit(services, areas=DEMO, area="setup", size=SIZES[size], settings=settings) as pilot:
         cockpit_of(pilot).lost_events = 12
         await wait_for(pilot, lambda: "E explains" in text_of(pilot.app))
+        await still(pilot)
         assert picture(pilot)
