@@ -127,6 +127,7 @@ def test_no_such_recording(capfd: Capture) -> None:
         (["--first", "1", "-f"], "cannot set both --first and --follow"),
         (["-o", "tab", "-f"], "table output format is not compatible with follow mode"),
         (["-o", "dict", "--field-mask", "time"], "dict output format is not compatible with custom field mask"),
+        (["-o", "csv", "--explain"], "csv output format is not compatible with --explain"),
         (["-o", "yaml"], "invalid output format: yaml"),
         (["--since", "yesterday"], "failed to parse the since time: failed to convert yesterday to time"),
         (["--every", "soon"], "--every is no duration: soon"),

@@ -130,6 +130,8 @@ def _wrong(what: str, fix: str = "See beeyard observe --help.") -> UsageError:
 def _check_format(form: str, options: Mapping[str, Any], *, follow: bool) -> None:
     if form in ("tab", "table") and follow:
         raise _wrong("table output format is not compatible with follow mode", "Use -o wide, which follows.")
+    if options["explain"] and form not in ("compact", "dict"):
+        raise _wrong(f"{form} output format is not compatible with --explain", "Use -o compact or -o dict.")
     if form not in JSON and options["field_mask"]:
         raise _wrong(f"{form} output format is not compatible with custom field mask", "Use -o jsonpb.")
 

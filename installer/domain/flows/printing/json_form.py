@@ -42,7 +42,7 @@ class JsonPrinter:
         return json_line(bare or answer, terminal=self._options.terminal)
 
     def status(self, answer: Answer) -> str:
-        """Return the line of a node's status that is worth one."""
+        """Return the line of a node's status that is worth one; stderr may be a terminal where stdout is none."""
         if answer.node_status is None or not is_told(answer.node_status, self._options):
             return ""
-        return json_line(answer, terminal=self._options.terminal)
+        return json_line(answer, terminal=True)

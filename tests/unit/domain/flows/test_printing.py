@@ -138,6 +138,12 @@ def test_states_of_nodes() -> None:
     assert "worker-number-0, worker-number-1 (and 7 more)" in told("NODE_GONE", names=many)
 
 
+def test_status_as_json_is_safe_on_stderr_whatever_stdout_is() -> None:
+    answer = Answer(node_status=NodeStatus("NODE_ERROR", (HOSTILE,), HOSTILE), node_name=HOSTILE)
+    line = printer("jsonpb", PrintOptions()).status(answer)
+    assert all(char == "\n" or char.isprintable() for char in line)
+
+
 def test_names_are_cut_but_one_is_always_told() -> None:
     assert join_cut(["x" * 99, "b"], ", ", 50) == "x" * 99 + " (and 1 more)"
     assert join_cut([], ", ", 50) == ""
