@@ -10,7 +10,7 @@ from installer.domain.text import printable
 
 
 def to_text(graph: Graph, width: int = 100, *, ascii_only: bool = False) -> list[str]:
-    """Return lines: a client's group and name, below it an arrow to each server with ports and verdicts.
+    """Return lines: a client's group and name, below it an arrow to each server with verdicts and ports.
 
     Example::
 
@@ -18,40 +18,24 @@ def to_text(graph: Graph, width: int = 100, *, ascii_only: bool = False) -> list
           web
             -> shop/api     DROPPED 2, FORWARDED 40  8080/TCP  HTTP GET, HTTP 2xx
     """
+    return [line for line, _ in edge_lines(graph, width, ascii_only=ascii_only)]
+
+
+def edge_lines(graph: Graph, width: int = 100, *, ascii_only: bool = False) -> list[tuple[str, Edge | None]]:
+    """Return the same lines, each with the edge that it speaks of, None for headings."""
     edges = graph.edges()
     column = min(max((len(_plain(edge.server.title)) for edge in edges), default=0), max(12, width // 3))
-    lines: list[str] = []
+    lines: list[tuple[str, Edge | None]] = []
     group = name = None
     for edge in edges:
         if edge.client.group != group:
             group, name = edge.client.group, None
-            lines.append(_plain(edge.client.group))
+            lines.append((_plain(edge.client.group), None))
         if edge.client.name != name:
             name = edge.client.name
-            lines += [] if name == group else [f"  {_plain(name)}"]
-        lines.append(_fit(_edge_line(edge, column, ascii_only=ascii_only), width))
+            lines += [] if name == group else [(f"  {_plain(name)}", None)]
+        lines.append((_fit(_edge_line(edge, column, ascii_only=ascii_only), width), edge))
     return lines
-
-
-def edge_of_line(graph: Graph, line: int) -> Edge | None:
-    """Return the edge that a line of ``to_text`` speaks of, None for headings."""
-    return _line_edges(graph).get(line)
-
-
-def _line_edges(graph: Graph) -> dict[int, Edge]:
-    found: dict[int, Edge] = {}
-    line = 0
-    group = name = None
-    for edge in graph.edges():
-        if edge.client.group != group:
-            group, name = edge.client.group, None
-            line += 1
-        if edge.client.name != name:
-            name = edge.client.name
-            line += name != group
-        found[line] = edge
-        line += 1
-    return found
 
 
 def _edge_line(edge: Edge, column: int, *, ascii_only: bool) -> str:

@@ -132,7 +132,7 @@ def reason(flow: Flow) -> str:
     """Return why it was dropped (``POLICY_DENIED``), empty if it was not."""
     if flow.drop_reason_desc or flow.drop_reason:
         return str(flow.drop_reason_desc or flow.drop_reason)
-    return "UNKNOWN" if flow.verdict in ("DROPPED", "ERROR") else ""
+    return "DROP_REASON_UNKNOWN" if flow.verdict == "DROPPED" and flow.l7 is None else ""
 
 
 def application(flow: Flow) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -87,7 +88,7 @@ class Talkers:
 
     def top(self, count: int) -> list[Talker]:
         """Return the ``count`` with most flows, equal ones by name."""
-        return sorted(self._talkers.values(), key=lambda talker: (-talker.flows, talker.name))[:count]
+        return heapq.nsmallest(count, self._talkers.values(), key=lambda talker: (-talker.flows, talker.name))
 
     def _talker(self, name: str) -> Talker:
         found = self._talkers.get(name)

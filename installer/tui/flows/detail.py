@@ -63,7 +63,11 @@ def _head(flow: Flow) -> list[Field]:
     direction = str(flow.traffic_direction)
     return [
         Field("Verdict", sides.verdict(flow), f"verdict={sides.verdict(flow).lower()}"),
-        Field("Reason", reason + number if reason else "", f"reason={value_text(reason)}"),
+        Field(
+            "Reason",
+            reason + number if reason else "",
+            f"reason={value_text(reason)}" if flow.verdict == "DROPPED" else "",
+        ),
         Field("Event", text.flow_type(flow)),
         Field("Summary", text.summary(flow)),
         Field("Time", flow.time),
@@ -86,7 +90,7 @@ def _side(flow: Flow, name: str) -> list[Field]:
             Field("Workload", f"{work.kind} {work.name}".strip(), f"{name}.workload={value_text(work.name)}")
             for work in endpoint.workloads
         ),
-        Field("Namespace", side.namespace, f"{name}.ns={value_text(side.namespace)}"),
+        Field("Namespace", endpoint.namespace, f"{name}.ns={value_text(endpoint.namespace)}"),
         Field("Cluster", endpoint.cluster_name),
         Field("Service", f"{service.namespace}/{service.name}" if service and service.name else ""),
         Field("DNS names", ", ".join(side.names)),

@@ -126,16 +126,14 @@ class Tally:
         self._next = store.first
 
     def advance(self, limit: int = SLICE) -> bool:
-        """Count up to ``limit`` more flows; tell whether something was counted."""
+        """Look at up to ``limit`` more flows; tell whether some are left."""
         start = max(self._next, self._store.first)
         self._next = max(start, min(start + limit, self._store.next))
-        counted = False
         for seq in range(start, self._next):
             flow = self._store.flow(seq)
             if flow is not None and self._view.shows(seq):
                 self.counts.add(flow)
-                counted = True
-        return counted
+        return self._next < self._store.next
 
 
 def seconds_of(time: str) -> float | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content as Styled
@@ -9,9 +11,11 @@ from textual.widgets import Static
 
 from installer.domain.text import printable
 from installer.tui.flows.panes import Content, MapContent
-from installer.tui.flows.table import FlowTable
 from installer.tui.flows.text_lines import TextLines
 from installer.tui.widgets.lines import LineView
+
+COUNTING = 0.012
+"""Seconds of a frame that counting may take."""
 
 
 class Pane(Vertical):
@@ -41,6 +45,7 @@ class Pane(Vertical):
         self.content = content
         self.screen.add_class("-pane")
         self.set_class(isinstance(content, MapContent), "-map")
+        content.count()
         self._fill()
         self.view.show(content.lines, follow=False)
         self._tell()
@@ -55,14 +60,17 @@ class Pane(Vertical):
         if self.content is not None:
             self.content.restart()
 
-    def advance(self, table: FlowTable) -> None:
-        """Bring the content up to date."""
-        del table
+    def advance(self, *, draw: bool) -> None:
+        """Count on for a few milliseconds; ``draw``: bring the lines up to date too."""
         if self.content is None:
             return
-        self._fill()
-        if self.content.lines.version != self._version:
-            self._tell()
+        end = time.perf_counter() + COUNTING
+        while self.content.count() and time.perf_counter() < end:
+            pass
+        if draw:
+            self._fill()
+            if self.content.lines.version != self._version:
+                self._tell()
 
     def clause(self, line: int) -> str:
         """Return the filter that a line stands for."""
@@ -70,11 +78,11 @@ class Pane(Vertical):
 
     def _fill(self) -> None:
         assert self.content is not None
-        self.content.advance(max(20, self.view.scrollable_content_region.width))
+        self.content.draw(max(20, self.view.scrollable_content_region.width))
 
     def _tell(self) -> None:
         assert self.content is not None
         self._version = self.content.lines.version
-        self.query_one("#pane-title", Static).update(Styled(printable(self.content.title)))
+        self.query_one("#pane-title", Static).update(Styled(printable(self.content.title)), layout=False)
         self.view.redraw()
         self.view.update_lines()

@@ -10,7 +10,7 @@ from typing import Protocol
 from rich.text import Text
 
 from installer.domain.flows.graph import LEVELS, OUTSIDE, SERVICE, Edge, Graph, Node
-from installer.domain.flows.graph_export import edge_of_line, to_text
+from installer.domain.flows.graph_export import edge_lines
 from installer.domain.flows.grouping import ARROW
 from installer.domain.flows.lag import lag_text
 from installer.domain.flows.names import RESERVED_IDENTITY
@@ -23,8 +23,10 @@ from installer.tui.flows.model import FlowsModel, Tally
 from installer.tui.flows.text_lines import PaneLine, TextLines
 
 TOP = 100
-LIVELY = 10_000
-"""Flows counted per frame at most."""
+MOST_LINES = 2_000
+"""Lines of the map that are drawn."""
+PORTION = 500
+"""Flows counted at once, between two looks at the clock."""
 
 
 _RESERVED = frozenset(RESERVED_IDENTITY.values()) | {"remote-node"}
@@ -40,8 +42,12 @@ class Content(Protocol):
         """Heading."""
         ...
 
-    def advance(self, width: int) -> None:
-        """Bring the lines up to date; called at frame rate while the pane is open."""
+    def count(self) -> bool:
+        """Count a portion of the flows not counted yet; tell whether more are left."""
+        ...
+
+    def draw(self, width: int) -> None:
+        """Bring the lines up to date."""
         ...
 
     def restart(self) -> None:
@@ -71,7 +77,11 @@ class DetailContent:
     def restart(self) -> None:
         """Stay with the flow: it is the same under another filter."""
 
-    def advance(self, width: int) -> None:
+    def count(self) -> bool:
+        """There is nothing to count."""
+        return False
+
+    def draw(self, width: int) -> None:
         """Follow the cursor."""
         del width
         seq = self._cursor()
@@ -86,10 +96,13 @@ class DetailContent:
 class TalkersContent:
     """Who talks most."""
 
+    _drawn_for: tuple[int, int]
+    _talkers: Talkers
+    _tally: Tally
+
     def __init__(self, model: FlowsModel, kind: str = "workload") -> None:
         self.lines = TextLines()
         self._model = model
-        self._width = 0
         self._start(kind)
 
     @property
@@ -106,16 +119,20 @@ class TalkersContent:
         """Count from the start, through the filter in use."""
         self._start(self._talkers.kind)
 
-    def advance(self, width: int) -> None:
+    def count(self) -> bool:
         """Count on."""
-        if self._tally.advance(LIVELY) or width != self._width:
-            self._width = width
+        return self._tally.advance(PORTION)
+
+    def draw(self, width: int) -> None:
+        """Rank them."""
+        if (self._talkers.total, width) != self._drawn_for:
+            self._drawn_for = self._talkers.total, width
             self.lines.replace(self._table(width))
 
     def _start(self, kind: str) -> None:
+        self._drawn_for = (-1, 0)
         self._talkers = Talkers(kind)
         self._tally = Tally(self._model.store, self._model.view, self._talkers)
-        self._width = 0
 
     def _table(self, width: int) -> list[PaneLine]:
         top = self._talkers.top(TOP)
@@ -176,13 +193,20 @@ def _is_address(text: str) -> bool:
 
 
 class MapContent:
-    """The service map."""
+    """The service map.
+
+    Attributes:
+        graph: what was counted.
+    """
+
+    graph: Graph
+    _drawn_for: tuple[int, int]
+    _tally: Tally
 
     def __init__(self, model: FlowsModel, level: str = "workload", *, ascii_only: bool = False) -> None:
         self.lines = TextLines()
         self._model = model
         self._ascii = ascii_only
-        self._width = 0
         self._start(level)
 
     @property
@@ -199,29 +223,30 @@ class MapContent:
         """Count from the start, through the filter in use."""
         self._start(self.graph.level)
 
-    def advance(self, width: int) -> None:
+    def count(self) -> bool:
         """Count on."""
-        if self._tally.advance(LIVELY) or width != self._width:
-            self._width = width
+        return self._tally.advance(PORTION)
+
+    def draw(self, width: int) -> None:
+        """Lay it out."""
+        if (self.graph.total, width) != self._drawn_for:
+            self._drawn_for = self.graph.total, width
             self.lines.replace(self._drawn(max(40, width)))
 
     def _start(self, level: str) -> None:
+        self._drawn_for = (-1, 0)
         self.graph = Graph(level)
         self._tally = Tally(self._model.store, self._model.view, self.graph)
-        self._width = 0
 
     def _drawn(self, width: int) -> list[PaneLine]:
-        texts = to_text(self.graph, width, ascii_only=self._ascii)
-        lines = [PaneLine(*_map_line(self.graph, number, text)) for number, text in enumerate(texts)]
-        return lines or [PaneLine(Text("nothing yet"))]
+        drawn = edge_lines(self.graph, width, ascii_only=self._ascii)[:MOST_LINES]
+        return [_map_line(text, edge) for text, edge in drawn] or [PaneLine(Text("nothing yet"))]
 
 
-def _map_line(graph: Graph, number: int, text: str) -> tuple[Text, str]:
-    edge = edge_of_line(graph, number)
+def _map_line(text: str, edge: Edge | None) -> PaneLine:
     if edge is None:
-        return Text(text, style="bold"), ""
-    style = "bold" if edge.refused else ""
-    return Text(text, style=style), edge_clause(edge)
+        return PaneLine(Text(text, style="bold"))
+    return PaneLine(Text(text, style="bold" if edge.refused else ""), edge_clause(edge))
 
 
 def edge_clause(edge: Edge) -> str:
@@ -257,7 +282,11 @@ class TruthContent:
     def restart(self) -> None:
         """Counters go on."""
 
-    def advance(self, width: int) -> None:
+    def count(self) -> bool:
+        """There is nothing to count."""
+        return False
+
+    def draw(self, width: int) -> None:
         """Read the counters."""
         self.lines.replace([*self._losses(), *self._lags(), *self._memory(), *self._told(max(20, width - 4))])
 

@@ -120,7 +120,7 @@ class FlowsScreen(FlowTasks, AreaScreen):
         width = self._width = self.table.scrollable_content_region.width
         titles = header(width)
         titles = titles.replace("TIME ", "LOCAL", 1) if self.local_time else titles
-        self.query_one("#headings", Static).update(Content(titles))
+        self.query_one("#headings", Static).update(Content(titles), layout=False)
 
     # The source
 
@@ -169,8 +169,7 @@ class FlowsScreen(FlowTasks, AreaScreen):
         self._frames += 1
         if self._width != self.table.scrollable_content_region.width:
             self.show_headings()
-        if self._frames % 2 == 0:
-            self.pane.advance(self.table)
+        self.pane.advance(draw=self._frames % SLOW == 1)
         if self._frames % SLOW == 0 or self._said[:1] != (self.feed.word,):
             self.show_feed(now)
 
@@ -183,9 +182,10 @@ class FlowsScreen(FlowTasks, AreaScreen):
         line = feed_line(self.model, state, now, width, ascii_only=self.cockpit.settings.ascii)
         said = (self.feed.word, line, self.feed.trouble)
         if said != self._said:
-            self._said = said
-            self.query_one("#feed", Static).update(line)
-            self._show_trouble()
+            before, self._said = self._said, said
+            self.query_one("#feed", Static).update(line, layout=False)
+            if before[2:] != said[2:]:
+                self._show_trouble()
             self.cockpit.lost_events = self.model.store.losses.total
 
     def _show_trouble(self) -> None:

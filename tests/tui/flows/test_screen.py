@@ -213,7 +213,7 @@ async def test_talkers_and_map_count_what_the_filter_lets_through_and_filter_fur
         await wait_for(pilot, lambda: "Top by namespace: 26 flows" in text_of(pilot.app))
         await pilot.press("m")
         await wait_for(pilot, lambda: "Map by workload" in text_of(pilot.app))
-        assert "─▶ shop/api" in text_of(pilot.app)
+        await wait_for(pilot, lambda: "─▶ shop/api" in text_of(pilot.app))
         screen.pane.view.focus()
         screen.pane.view.go_to(4)
         await pilot.press("enter")
@@ -233,7 +233,7 @@ async def test_talkers_and_map_count_what_the_filter_lets_through_and_filter_fur
 async def test_a_lost_source_is_told_and_so_is_what_may_be_missing(watch: Watch) -> None:
     feeds = live(numbered(0, 3))
     error = ConnectError("Relay is out of reach", why="connection refused", fix="wait", code="E-HUBBLE-001")
-    async with watch(feeds, size=(120, 30)) as pilot:
+    async with watch(feeds, size=(200, 30)) as pilot:
         await kept(pilot, 3)
         feeds.tell(Disconnected(error, 2.0, 1))
         await wait_for(pilot, lambda: "LOST" in text_of(pilot.app))

@@ -12,7 +12,7 @@ from installer.domain.errors import UsageError
 from installer.domain.flows import sides
 from installer.domain.flows.flow import DNS, HTTP, IP, TCP, Endpoint, EventType, Flow, Layer4, Layer7, Workload
 from installer.domain.flows.graph import LEVELS, OUTSIDE, Graph, Node
-from installer.domain.flows.graph_export import EXPORTS, edge_of_line, to_dot, to_json, to_mermaid, to_text
+from installer.domain.flows.graph_export import EXPORTS, edge_lines, to_dot, to_json, to_mermaid, to_text
 from installer.domain.flows.grouping import FIELDS, OTHER, Grouping, Window, Windows, parse_fields, table
 from installer.domain.flows.lag import Lag, horizon, lag_text
 from installer.domain.flows.rates import ASCII_BLOCKS, Rates, sparkline
@@ -248,9 +248,7 @@ def test_the_map_counts_every_flow_once(told: list[Flow], level: str, limit: int
     assert set(graph.nodes()) == {end for item in told for end in graph.ends(item)}
     for export in EXPORTS.values():
         assert export(graph)
-    lines = to_text(graph, 80)
-    at = [edge for line in range(len(lines)) if (edge := edge_of_line(graph, line))]
-    assert at == graph.edges()
+    assert [edge for _, edge in edge_lines(graph, 80) if edge] == graph.edges()
 
 
 @pytest.fixture
@@ -284,10 +282,10 @@ def test_the_map_as_text(shop: Graph) -> None:
     ]
     assert "".join(to_text(shop, ascii_only=True)).isascii()
     assert all(len(line) <= 40 for line in to_text(shop, 40))
-    found = edge_of_line(shop, 4)
+    found = edge_lines(shop)[4][1]
     assert found is not None
     assert (found.client, found.server) == (Node("shop", "web"), Node("shop", "api"))
-    assert edge_of_line(shop, 3) is None
+    assert edge_lines(shop)[3][1] is None
 
 
 def test_the_map_by_namespace_and_for_other_programs(shop: Graph) -> None:
