@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from installer.adapters.store.assets import asset
 from installer.adapters.store.pending import FilePending
 from installer.adapters.store.policy_history import FileHistory
 from installer.adapters.store.settings import log_path
 from installer.ports.pending import Pending
 from installer.services.policies.apply import Policies
+from installer.services.policies.cookbook import Recipe, read_cookbook
 from installer.wiring.cluster import LazyKubes
 
 if TYPE_CHECKING:
@@ -51,6 +53,11 @@ def author() -> str:
 def policies(kube: Kube) -> Policies:
     """Return the service on a cluster."""
     return Policies(kube, history(), author=author())
+
+
+def cookbook() -> dict[str, Recipe]:
+    """Return the recipes that beeyard ships, by name."""
+    return read_cookbook(asset("manifests/policies"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from installer.domain.policy.model import (
     pod,
 )
 from installer.domain.policy.patterns import plain_name
+from installer.domain.policy.sanitize import sanitize
 
 Raw = Mapping[str, Any]
 
@@ -116,6 +117,11 @@ def run_case(case: Case) -> CaseResult:
     broken = [policy for policy in policies if policy.error]
     if broken:
         return CaseResult(case.id, case.expect, "invalid", f"{broken[0].origin}: {broken[0].error}")
+    for raw in case.policies:
+        refused = sanitize(raw, case.settings) if str(raw.get("kind", "")).startswith("Cilium") else []
+        if refused:
+            name = (raw.get("metadata") or {}).get("name", "")
+            return CaseResult(case.id, case.expect, "invalid", f"agents would refuse {name}: {refused[0].text}")
     engine = Engine(policies, case.settings)
     verdict = engine.verdict(case.traffic)
     return CaseResult(case.id, case.expect, verdict.decision, sentence(case.traffic, verdict))

@@ -43,6 +43,12 @@ def policies_of(documents: Iterable[SourceDocument]) -> list[dict[str, Any]]:
     ]
 
 
+def is_policy_test(document: SourceDocument) -> bool:
+    """Whether a document holds policy tests and no policy."""
+    data = document.data
+    return isinstance(data, list) and bool(data) and all(isinstance(one, dict) and "expect" in one for one in data)
+
+
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]

@@ -1,4 +1,4 @@
-"""``policy validate``, ``lint``, ``test`` and ``new``: work on files."""
+"""``policy validate``, ``lint`` and ``test``: work on files."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from installer.cli.commands.policy.common import (
     tell_unread,
 )
 from installer.cli.options import output_option
-from installer.domain.errors import ExitCode, UsageError
-from installer.domain.policy.cases import CaseResult, read_case, run_case
+from installer.domain.errors import ExitCode
+from installer.domain.policy.cases import CaseResult, run_case
 from installer.domain.policy.documents import SourceDocument
 from installer.domain.policy.findings import Level, Report
 from installer.domain.policy.known_schema import KNOWN_CRDS
 from installer.domain.policy.validation import validate
 from installer.domain.policy.world import World
 from installer.domain.text import printable
+from installer.services.policies.cases import CaseReader
 
 
 @click.command("validate")
@@ -93,7 +94,7 @@ def _summary(documents: list[SourceDocument], report: Report) -> str:
 
 
 @click.command("test")
-@click.argument("files", nargs=-1, required=True, metavar="FILE…")
+@click.argument("files", nargs=-1, required=True, metavar="PATH…")
 @click.option("--junit", type=click.Path(dir_okay=False), metavar="FILE", help="Also write a JUnit report.")
 @output_option("text", "json")
 def test_command(files: tuple[str, ...], junit: str | None, output_format: str) -> int:
@@ -101,7 +102,8 @@ def test_command(files: tuple[str, ...], junit: str | None, output_format: str) 
 
     Exit code 1 when a test failed, 2 when a file is no test.
     """
-    results = [result for document in documents_of(files) for result in _run(document)]
+    reader = CaseReader()
+    results = [run_case(case) for document in documents_of(files, tests=True) for case in reader.read(document)]
     failed = [result for result in results if not result.ok]
     if junit:
         Path(junit).write_text(_junit(results))
@@ -113,21 +115,6 @@ def test_command(files: tuple[str, ...], junit: str | None, output_format: str) 
             output.data(printable(f"FAILED {result.id}: expected {result.expect}, got {result.got}\n    {result.why}"))
         output.talk(f"{len(results) - len(failed)} of {len(results)} cases passed")
     return ExitCode.FAILED if failed else ExitCode.OK
-
-
-def _run(document: SourceDocument) -> list[CaseResult]:
-    if document.problems:
-        problem = document.problems[0]
-        place = f"{document.file}:{problem.mark.line}" if problem.mark else document.file
-        raise UsageError(f"{place}: {problem.text}", fix=problem.fix, code="E-POL-010")
-    if not isinstance(document.data, list):
-        raise UsageError(
-            f"{document.file}:{document.line}: a file of policy tests is a list of cases",
-            fix="See docs/policy-tests.md for the format.",
-            code="E-POL-010",
-        )
-    cases = [read_case(raw, f"{document.file}: case {index + 1}") for index, raw in enumerate(document.data)]
-    return [run_case(case) for case in cases]
 
 
 def _junit(results: list[CaseResult]) -> str:

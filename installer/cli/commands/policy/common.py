@@ -19,7 +19,7 @@ from installer.domain.policy.known_schema import KNOWN_CRDS
 from installer.domain.policy.validation import validate
 from installer.domain.policy.world import World, with_changes
 from installer.domain.text import printable
-from installer.services.policies.sources import policies_of, read_sources
+from installer.services.policies.sources import is_policy_test, policies_of, read_sources
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,9 +56,13 @@ def flow_options(function: F) -> F:
     return function
 
 
-def documents_of(names: Sequence[str]) -> list[SourceDocument]:
-    """Read files, folders and standard input."""
-    return read_sources(names, sys.stdin.read() if "-" in names else "")
+def documents_of(names: Sequence[str], *, tests: bool = False) -> list[SourceDocument]:
+    """Read files, folders and standard input.
+
+    Policies and their tests may lie in one folder: of a folder only the policies count, or with ``tests`` only those.
+    """
+    found = read_sources(names, sys.stdin.read() if "-" in names else "")
+    return [one for one in found if one.file in (*names, "<stdin>") or is_policy_test(one) is tests]
 
 
 def usable(names: Sequence[str]) -> list[dict[str, Any]]:
