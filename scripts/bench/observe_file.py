@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 FLOWS = 98_790
 HUBBLE_COMPACT, HUBBLE_MB = 3.2, 72
 PLAIN_THEN = 1.15
-"""Seconds of the plain reader where hubble took 3.2 s; taken later than that, with priority over all other processes."""
+"""Seconds of the plain reader where hubble took 3.2 s; taken later, with priority over all other processes."""
 
 PLAIN = """
 import json, sys

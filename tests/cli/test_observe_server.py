@@ -139,6 +139,8 @@ async def test_a_lost_connection_is_told_and_mended() -> None:
     async with serve(server) as address:
         running = await start("--server", address, "-f", "--last", "5")
         assert ":40001 " in await running.line()
+        while len(server.requests) < 2:  # the past, and then what is new
+            await asyncio.sleep(0.01)
     async with serve(Observer([flow(1, live=True), flow(2, live=True)]), address=address):
         assert ":40002 " in await running.line()
         code, out, err = await running.interrupt()
