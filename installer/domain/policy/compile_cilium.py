@@ -19,6 +19,7 @@ from installer.domain.policy.entry import (
     PeerRule,
     Policy,
     PortRule,
+    Requires,
     Rule,
     Subject,
     Unresolved,
@@ -94,14 +95,23 @@ class _Spec:
         subject = self._subject()
         entries: list[Entry] = []
         speaks: set[Direction] = set()
+        requires: list[Requires] = []
         for section, direction, action in _SECTIONS:
             for index, item in enumerate(self._spec.get(section) or ()):
                 speaks.add(direction)
+                requires += self._requires(item or {}, direction, action)
                 path = (*self._path, section, index)
                 entries += self._entries(item or {}, direction, action, path)
         wanted = self._spec.get("enableDefaultDeny") or {}
         posture = frozenset(one for one in speaks if wanted.get(one.value, True) is not False)
-        return Rule(subject, self._at(self._path), tuple(entries), posture, frozenset(speaks))
+        at = self._at(self._path)
+        return Rule(subject, at, tuple(entries), posture, frozenset(speaks), requires=tuple(requires))
+
+    def _requires(self, item: Raw, direction: Direction, action: str) -> Iterable[Requires]:
+        if self._settings.version < (1, 19):
+            word = "from" if direction is Direction.INGRESS else "to"
+            for raw in item.get(f"{word}Requires") or ():
+                yield Requires(direction, action, selector(raw))
 
     def _at(self, path: tuple[str | int, ...]) -> Origin:
         return Origin(self._origin.kind, self._origin.namespace, self._origin.name, path)
@@ -125,16 +135,10 @@ class _Spec:
             return []  # an empty rule only isolates (R30)
         if peers == () and open_if_empty and layer4:
             peers = None  # quirk: an empty toFQDNs, toGroups or toServices with ports is anyone (R31)
-        requires = tuple(
-            self._peer_selector(raw) for raw in item.get(f"{word}Requires") or () if self._settings.version < (1, 19)
-        )
-        mode = str((item.get("authentication") or {}).get("mode") or "")
-        auth = mode if mode in ("required", "test-always-fail") else ""
+        auth = str((item.get("authentication") or {}).get("mode") or "")
         if not layer4:
             layer4 = [(None, None, ())]
-        return [
-            Entry(direction, action, peers, ports, l7, self._at(path + at), requires, auth) for ports, l7, at in layer4
-        ]
+        return [Entry(direction, action, peers, ports, l7, self._at(path + at), auth) for ports, l7, at in layer4]
 
     def _layer4(
         self, item: Raw, action: str

@@ -72,6 +72,10 @@ def _rule(rule: Rule, origin: Origin) -> Iterable[Sentence]:
             yield Sentence(f"It isolates them for {direction}: what no policy allows is dropped.", rule.origin)
         elif direction in rule.speaks and rule.tier is Tier.NORMAL:
             yield Sentence(f"It does not isolate them for {direction}.", rule.origin)
+    for asked in rule.requires:
+        who = "From" if asked.direction is Direction.INGRESS else "To"
+        text = f"{who}: peers that any rule names by label must also have {_requirements(asked.selector.requirements)}."
+        yield Sentence(text, rule.origin)
     for entry in rule.entries:
         yield Sentence(entry_words(entry, origin.namespace), entry.origin)
 
@@ -95,7 +99,7 @@ def entry_words(entry: Entry, namespace: str) -> str:
         text = f"To: they {verb} connect to {peers}{ports}"
     if entry.l7 is not None:
         text += f", {l7_words(entry.l7)}"
-    if entry.authentication:
+    if entry.authentication not in ("", "disabled"):
         text += ", with mutual authentication"
     return f"{text}."
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from installer.domain.policy.compile_cilium import CiliumCompiler
 from installer.domain.policy.compile_kubernetes import compile_cluster_network_policy, compile_network_policy
-from installer.domain.policy.entry import Entry, Match, PeerRule, Policy, Rule, Tier
+from installer.domain.policy.entry import Entry, Match, PeerRule, Policy, Requires, Rule, Tier
 from installer.domain.policy.judge import Candidate, Isolation, judge
 from installer.domain.policy.labels import Selector
 from installer.domain.policy.model import Decision, Direction, Knowledge, Peer, Settings, Side, Traffic, Verdict
@@ -81,8 +81,7 @@ class Engine:
 
     def _number(self, rule: Rule) -> tuple[Rule, tuple[_Indexed, ...]]:
         entries = tuple(
-            _Indexed(entry, self._index.add_peers(entry.peers, entry.requires), rule.tier, rule.priority)
-            for entry in rule.entries
+            _Indexed(entry, self._index.add_peers(entry.peers), rule.tier, rule.priority) for entry in rule.entries
         )
         return rule, entries
 
@@ -125,7 +124,7 @@ class Engine:
     def _judge(self, direction: Direction, traffic: Traffic, subject: Peer, peer: Peer) -> Side:
         if self.settings.enforcement == "never":
             return Side(Decision.ALLOW, "not-enforced")
-        posture = self._posture(subject, direction)
+        posture = self._posture(subject, direction)  # may number more peers, so it comes before the bits
         yes, maybe = self._index.bits(peer)
         candidates = [
             Candidate(item.entry, _and(peers, ports), item.tier, item.priority)
@@ -134,6 +133,8 @@ class Engine:
             and (ports := item.entry.matches_port(traffic.protocol, traffic.port, traffic.dest)) is not False
         ]
         local = direction is Direction.INGRESS and self._is_local_host(subject, peer)
+        if self.settings.enforcement == "always" and self.settings.version >= (1, 20):
+            local = local and bool(posture.selected)  # 1.20 lets nodes in to pods with policies only (R23)
         return judge(candidates, posture.isolation, traffic, self.settings, local_host=local)
 
     def _is_local_host(self, subject: Peer, peer: Peer) -> bool:
@@ -165,8 +166,16 @@ class Engine:
             if hit is not False and speaks:
                 chosen.append((hit, rule, entries))
         isolation = self._isolation(subject, direction, [(hit, rule) for hit, rule, _ in chosen])
-        found = tuple(item for _, _, entries in chosen for item in entries if item.entry.direction is direction)
-        return _Posture(found, isolation, tuple(rule for _, rule, _ in chosen))
+        found = [item for _, _, entries in chosen for item in entries if item.entry.direction is direction]
+        asked = [one for _, rule, _ in chosen for one in rule.requires if one.direction is direction]
+        if asked:
+            found = [self._asked(item, asked) for item in found]
+        return _Posture(tuple(found), isolation, tuple(rule for _, rule, _ in chosen))
+
+    def _asked(self, item: _Indexed, asked: Sequence[Requires]) -> _Indexed:
+        """Return an entry with what other rules for the same subject ask of its peers (R33)."""
+        selectors = tuple(one.selector for one in asked if one.action == item.entry.action)
+        return item._replace(peers=self._index.add_peers(item.entry.peers, selectors))
 
     def _isolation(self, subject: Peer, direction: Direction, chosen: Sequence[tuple[Match, Rule]]) -> Isolation:
         labels = subject.set

@@ -200,8 +200,7 @@ class Entry:
         peers: alternatives; None: anyone; empty: nobody.
         ports: alternatives; None: every port and protocol; empty: none.
         l7: what requests have to meet; None: nothing.
-        requires: conditions on the peer's labels beside ``peers`` (fromRequires, R33).
-        authentication: ``""``, ``required`` or ``test-always-fail``.
+        authentication: ``""``, ``disabled``, ``required`` or ``test-always-fail``.
         origin: where it stands.
     """
 
@@ -211,7 +210,6 @@ class Entry:
     ports: tuple[PortRule, ...] | None
     l7: L7Rules | None
     origin: Origin
-    requires: tuple[Selector, ...] = ()
     authentication: str = ""
 
     def matches_port(self, protocol: str, port: int, dest: Peer) -> Match:
@@ -228,17 +226,33 @@ class Entry:
 
     def matches_peer(self, peer: Peer) -> Match:
         """Tell whether it speaks of a peer."""
-        if any(not required.matches(peer.set) for required in self.requires):
-            return False
-        if self.peers is None:
+        return True if self.peers is None else any_peer(self.peers, peer)
+
+
+def any_peer(peers: tuple[PeerRule, ...], peer: Peer) -> Match:
+    """Tell whether a peer is one of several alternatives."""
+    maybe: Match = False
+    for rule in peers:
+        hit = rule.matches(peer)
+        if hit:
             return True
-        maybe: Match = False
-        for rule in self.peers:
-            hit = rule.matches(peer)
-            if hit:
-                return True
-            maybe = None if hit is None else maybe
-        return maybe
+        maybe = None if hit is None else maybe
+    return maybe
+
+
+@dataclass(frozen=True, slots=True)
+class Requires:
+    """Conditions on the labels of all peers that rules for the same subject name by label (R33).
+
+    Attributes:
+        direction: of the rules meant.
+        action: of the rules meant.
+        selector: what peers have to meet beside.
+    """
+
+    direction: Direction
+    action: str
+    selector: Selector
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +282,7 @@ class Rule:
         subject: whom it applies to.
         tier: when it is asked.
         priority: lower first, only in the outer tiers.
+        requires: what it asks of peers of every rule for its subjects.
         entries: in the object's order.
         default_deny: directions in which it isolates its subjects (R16, R17).
         speaks: directions in which it has a section, isolating or not.
@@ -281,6 +296,7 @@ class Rule:
     speaks: frozenset[Direction] = frozenset()
     tier: Tier = Tier.NORMAL
     priority: int = 0
+    requires: tuple[Requires, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from installer.domain.policy.entry import Entry, Match, Tier, Unresolved
+from installer.domain.policy.entry import Entity, Entry, Match, Tier, Unresolved
 from installer.domain.policy.model import Decision, Origin, Settings, Side, Traffic
 
 
@@ -107,9 +107,9 @@ def _allowed(entries: Sequence[Entry], traffic: Traffic, settings: Settings, iso
     """Judge the allows that fit: a plain one lets everything through, L7 ones ask for the request (R57)."""
     if not entries:
         return None
-    guarded = [entry for entry in entries if entry.authentication]
-    if guarded:
-        return _authenticated(guarded)
+    guarded = _authenticated(entries)
+    if guarded is not None:
+        return guarded
     plain = [entry for entry in entries if entry.l7 is None]
     if plain:
         return Side(Decision.ALLOW, "rule", _origins(plain))
@@ -118,10 +118,22 @@ def _allowed(entries: Sequence[Entry], traffic: Traffic, settings: Settings, iso
     return _by_requests(entries, traffic, settings)
 
 
-def _authenticated(entries: Sequence[Entry]) -> Side:
-    if any(entry.authentication == "test-always-fail" for entry in entries):
-        return Side(Decision.DENY, "authentication", _origins(entries))
-    return Side(Decision.UNKNOWN, "missing", _origins(entries), ("whether mutual authentication succeeds",))
+def _authenticated(entries: Sequence[Entry]) -> Side | None:
+    """Judge authentication: a mode counts where it is written, that of the more exact peers first (R65)."""
+    told = [entry for entry in entries if entry.authentication]
+    exact = [entry for entry in told if not _means_everyone(entry)] or told
+    modes = {entry.authentication for entry in exact}
+    if not modes or modes == {"disabled"}:
+        return None
+    if len(modes) > 1:
+        return Side(Decision.UNKNOWN, "conflict", _origins(exact), ("two modes of authentication for the same peers",))
+    if modes == {"test-always-fail"}:
+        return Side(Decision.DENY, "authentication", _origins(exact))
+    return Side(Decision.UNKNOWN, "missing", _origins(exact), ("whether mutual authentication succeeds",))
+
+
+def _means_everyone(entry: Entry) -> bool:
+    return entry.peers is None or any(isinstance(peer, Entity) and peer.name == "all" for peer in entry.peers)
 
 
 def _by_requests(entries: Sequence[Entry], traffic: Traffic, settings: Settings) -> Side:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
-from installer.domain.policy.entry import Labelled, Match, PeerRule, Subject
+from installer.domain.policy.entry import Labelled, Match, PeerRule, Subject, any_peer
 from installer.domain.policy.labels import Selector
 from installer.domain.policy.model import Peer
-
-_Peers = tuple[tuple[PeerRule, ...] | None, tuple[Selector, ...]]
 
 
 class PeerIndex:
@@ -24,12 +22,18 @@ class PeerIndex:
         self._others: list[int] = []
         self._bits: dict[Hashable, tuple[int, int]] = {}
 
-    def add_peers(self, peers: tuple[PeerRule, ...] | None, requires: tuple[Selector, ...]) -> int:
-        """Number the peers of an entry."""
-        pivot = None
-        if peers is not None and len(peers) == 1 and isinstance(peers[0], Labelled):
-            pivot = peers[0].selector.pivot
-        return self._add((peers, requires), lambda peer: _matches((peers, requires), peer), pivot)
+    def add_peers(self, peers: tuple[PeerRule, ...] | None, requires: tuple[Selector, ...] = ()) -> int:
+        """Number the peers of an entry; those meant by label have to meet ``requires`` too (R33)."""
+        if peers is None:
+            return self._add(None, lambda _: True, None)
+        wanted = tuple(
+            Labelled(Selector((*peer.selector.requirements, *(one for more in requires for one in more.requirements))))
+            if requires and isinstance(peer, Labelled)
+            else peer
+            for peer in peers
+        )
+        pivot = wanted[0].selector.pivot if len(wanted) == 1 and isinstance(wanted[0], Labelled) else None
+        return self._add(wanted, lambda peer: any_peer(wanted, peer), pivot)
 
     def add_subject(self, subject: Subject) -> int:
         """Number a subject."""
@@ -40,6 +44,7 @@ class PeerIndex:
         if number is None:
             number = self._numbers[what] = len(self._tests)
             self._tests.append(test)
+            self._bits.clear()
             (self._others if pivot is None else self._by_pivot.setdefault(pivot, [])).append(number)
         return number
 
@@ -68,18 +73,3 @@ class PeerIndex:
             elif hit is None:
                 maybe |= 1 << number
         return yes, maybe
-
-
-def _matches(what: _Peers, peer: Peer) -> Match:
-    peers, requires = what
-    if any(not required.matches(peer.set) for required in requires):
-        return False
-    if peers is None:
-        return True
-    maybe: Match = False
-    for rule in peers:
-        hit = rule.matches(peer)
-        if hit:
-            return True
-        maybe = None if hit is None else maybe
-    return maybe

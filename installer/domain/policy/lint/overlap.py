@@ -52,7 +52,7 @@ def _first_of_each(entry: Entry, rule: Rule, near: Iterable[tuple[Rule, bool]]) 
 
 
 def _meeting(entry: Entry, other: Entry, *, whole: bool, same_spec: bool) -> tuple[str, str, str] | None:
-    if entry.action != "allow" or other.requires:
+    if entry.action != "allow":
         return None
     covered = peers_cover(other.peers, entry.peers)
     within = whole and covered and ports_cover(other.ports, entry.ports)
@@ -81,7 +81,7 @@ def _meeting(entry: Entry, other: Entry, *, whole: bool, same_spec: bool) -> tup
 def _on_requests(entry: Entry, other: Entry) -> tuple[str, str, str] | None:
     assert entry.l7 is not None
     if other.l7 is None:
-        if other.authentication:
+        if other.authentication not in ("", "disabled"):
             return None
         text = f"{other.origin} lets everything of the same peers and port past its {entry.l7.kind} rules"
         return "P-LINT-080", text, "Give that rule the same L7 rules, or other peers or ports."
