@@ -172,6 +172,7 @@ class FlowsScreen(FlowTasks, AreaScreen):
         self.pane.advance(draw=self._frames % SLOW == 1)
         if self._frames % SLOW == 0 or self._said[:1] != (self.feed.word,):
             self.show_feed(now)
+            self.table.align_scrollbar()
 
     def show_feed(self, now: float) -> None:
         """Bring the line of the feed, the banner and the number of lost events up to date."""

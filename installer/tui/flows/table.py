@@ -138,6 +138,11 @@ class FlowTable(LineView):
     FlowTable > .flow-table--mark { color: $accent; text-style: bold; }
     """
 
+    def align_scrollbar(self) -> None:
+        """Let the scroll bar stand where the rows are: one that has just appeared does not know."""
+        if self.show_vertical_scrollbar and self.vertical_scrollbar.position != self.scroll_y:
+            self.vertical_scrollbar.position = self.scroll_y
+
     def styles_of_rows(self) -> Styles:
         """Return the styles of the theme in use."""
         found = {name: self.get_component_rich_style(name) for name in FlowTable.COMPONENT_CLASSES}
