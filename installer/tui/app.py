@@ -24,6 +24,7 @@ from installer.tui.actions import APP, APP_ACTIONS, Action, bindings
 from installer.tui.areas import AREAS, Area, present
 from installer.tui.connection import Connection, ConnectionChanged
 from installer.tui.failures import as_beeyard_error
+from installer.tui.hangup import leave_when_gone
 from installer.tui.keymap import check_keymap
 from installer.tui.palette import ActionCommands
 from installer.tui.run.host import RunChanged, RunHost, RunState
@@ -130,6 +131,8 @@ class Cockpit(App[int]):
             loop.set_debug(True)
         self._tell_notes()
         self._apply_keymap()
+        if not self.is_headless:
+            leave_when_gone(self, busy=lambda: self.run_host.running)
         self._find_clusters()
         self.preload_areas()
         if self.services.install is not None:

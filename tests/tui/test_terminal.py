@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -45,11 +46,17 @@ class Terminal:
     def press(self, keys: bytes) -> None:
         os.write(self._master, keys)
 
+    def shut(self) -> None:
+        """Shut the terminal, as an SSH connection that ends does."""
+        os.close(self._master)
+        self._master = -1
+
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        os.close(self._master)
+        if self._master >= 0:
+            os.close(self._master)
 
 
 @pytest.fixture
@@ -77,6 +84,20 @@ def terminal(home: dict[str, str]) -> Iterator[Terminal]:
     opened = Terminal([sys.executable, "-m", "installer"], home)
     yield opened
     opened.close()
+
+
+def test_it_leaves_when_the_terminal_is_gone(terminal: Terminal) -> None:
+    terminal.expect(b"\x1b[?1049h")
+    terminal.expect(b"out of reach")
+    terminal.shut()
+    assert terminal.process.wait(SECONDS) == 129
+
+
+def test_it_leaves_when_told_that_the_terminal_is_gone(terminal: Terminal) -> None:
+    terminal.expect(b"\x1b[?1049h")
+    terminal.expect(b"out of reach")
+    terminal.process.send_signal(signal.SIGHUP)
+    assert terminal.process.wait(SECONDS) == 129
 
 
 def test_start_shell_editor_and_quit(terminal: Terminal, home: dict[str, str]) -> None:
