@@ -49,7 +49,8 @@ async def no_contexts() -> Sequence[ContextInfo]:
 async def no_overview(kube: Kube, ask_network: bool) -> AsyncGenerator[Overview, None]:
     """Yield nothing where nobody reads overviews."""
     del kube, ask_network
-    for overview in ():
+    nothing: Sequence[Overview] = ()
+    for overview in nothing:
         yield overview
 
 

@@ -37,7 +37,14 @@ def test_the_newest_helm_revision_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"no gzip", gzip.compress(b"no json", mtime=0), gzip.compress(b"[]", mtime=0), gzip.compress(b"{}", mtime=0)[:-9]]
+    "data",
+    [
+        b"",
+        b"no gzip",
+        gzip.compress(b"no json", mtime=0),
+        gzip.compress(b"[]", mtime=0),
+        gzip.compress(b"{}", mtime=0)[:-9],
+    ],
 )
 def test_a_release_that_cannot_be_read_leaves_what_the_labels_say(data: bytes) -> None:
     assert read_helm("cilium", [release(3, data=data)]) == HelmStatus("cilium", "", 3, "deployed", "")

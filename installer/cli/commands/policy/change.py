@@ -16,14 +16,12 @@ from installer.cli.commands.policy.common import (
     file_option,
     opened,
     reach_options,
-    render_report,
     seconds_of,
     tell_unread,
     usable,
 )
 from installer.domain.errors import BeeyardError, ExitCode, InterruptedRunError, RefusedError, UsageError
-from installer.domain.policy.findings import Report
-from installer.domain.policy.world import World, with_changes
+from installer.domain.policy.world import World
 from installer.domain.text import printable
 from installer.services.policies.apply import Applied, Edit, order
 
@@ -144,13 +142,12 @@ def _keys(world: World, names: Sequence[str], files: Sequence[str]) -> list[tupl
 
 def _guard(world: World, edits: Sequence[Edit]) -> None:
     """Say what the change would cut of what keeps a cluster alive."""
-    from installer.domain.policy.lockout import lockouts
+    from installer.domain.policy.lockout import dangers
 
     changed = [edit.wanted for edit in edits if edit.wanted is not None]
     removed = [edit.live for edit in edits if edit.wanted is None and edit.live is not None]
-    found = lockouts(world, with_changes(world.objects, changed, removed))
-    if found:
-        output.talk(render_report(Report(tuple(found))))
+    for danger in dangers(world, changed, removed):
+        output.talk(printable(f"warning: {danger.text} [{danger.code}]\n    {danger.why}"))
 
 
 async def _agree() -> None:
