@@ -6,7 +6,7 @@ identity and kept as bits of integers, so that a new pair costs a few operations
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -75,7 +75,9 @@ class Engine:
         self._index = PeerIndex()
         self._rules = [self._number(rule) for policy in policies if not policy.error for rule in policy.rules]
         self._subjects = PeerIndex()
-        self._subject_numbers = [self._subjects.add_subject(rule.subject) for rule, _ in self._rules]
+        self._by_subject: dict[int, list[int]] = {}
+        for place, (rule, _) in enumerate(self._rules):
+            self._by_subject.setdefault(self._subjects.add_subject(rule.subject), []).append(place)
         self._postures: dict[tuple[object, Direction], _Posture] = {}
         self._sides: dict[object, Side] = {}
 
@@ -160,11 +162,15 @@ class Engine:
     def _make_posture(self, subject: Peer, direction: Direction) -> _Posture:
         yes, maybe = self._subjects.bits(subject)
         chosen: list[tuple[Match, Rule, tuple[_Indexed, ...]]] = []
-        for number, (rule, entries) in zip(self._subject_numbers, self._rules, strict=True):
-            hit = _bit(number, yes, maybe)
-            speaks = direction in rule.speaks or any(item.entry.direction is direction for item in entries)
-            if hit is not False and speaks:
-                chosen.append((hit, rule, entries))
+        hits: dict[int, Match] = {
+            place: True if yes >> number & 1 else None
+            for number in _numbers(yes | maybe)
+            for place in self._by_subject[number]
+        }
+        for place in sorted(hits):  # in the order of the policies
+            rule, entries = self._rules[place]
+            if direction in rule.speaks or any(item.entry.direction is direction for item in entries):
+                chosen.append((hits[place], rule, entries))
         isolation = self._isolation(subject, direction, [(hit, rule) for hit, rule, _ in chosen])
         found = [item for _, _, entries in chosen for item in entries if item.entry.direction is direction]
         asked = [one for _, rule, _ in chosen for one in rule.requires if one.direction is direction]
@@ -194,6 +200,14 @@ def _ends(direction: Direction, traffic: Traffic) -> tuple[Peer, Peer]:
     if direction is Direction.EGRESS:
         return traffic.source, traffic.dest
     return traffic.dest, traffic.source
+
+
+def _numbers(bits: int) -> Iterator[int]:
+    """Yield the places of the bits that are set."""
+    while bits:
+        lowest = bits & -bits
+        yield lowest.bit_length() - 1
+        bits ^= lowest
 
 
 def _bit(number: int, yes: int, maybe: int) -> Match:

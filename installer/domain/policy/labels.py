@@ -50,9 +50,13 @@ class LabelSet:
 
     Args:
         labels: as Hubble and CiliumEndpoint tell them: ``k8s:app=web``, ``reserved:host``.
+
+    Attributes:
+        labels: the same, sorted.
+        is_world: whether it is outside the cluster.
     """
 
-    __slots__ = ("_by_key", "labels")
+    __slots__ = ("_by_key", "is_world", "labels")
 
     def __init__(self, labels: Iterable[str]):
         self.labels = tuple(sorted(set(labels)))
@@ -60,6 +64,7 @@ class LabelSet:
         for label in self.labels:
             source, key, value = split_label(label)
             self._by_key.setdefault(key, {})[source] = value
+        self.is_world = any(self.reserved(name) for name in ("world", "world-ipv4", "world-ipv6"))
 
     def values(self, source: str, key: str) -> Sequence[str]:
         """Return the values of a key: of one source, or of every source for ``any``."""
@@ -93,11 +98,6 @@ class LabelSet:
     def cluster(self) -> str:
         """Name of the cluster that a pod is of."""
         return self._by_key.get(CLUSTER, {}).get("k8s", "")
-
-    @property
-    def is_world(self) -> bool:
-        """Whether it is outside the cluster."""
-        return any(self.reserved(name) for name in ("world", "world-ipv4", "world-ipv6"))
 
 
 @lru_cache(maxsize=65536)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
-from installer.domain.policy.entry import Labelled, Match, PeerRule, Subject, any_peer
+from installer.domain.policy.entry import CIDR, FQDNs, Labelled, Match, PeerRule, Subject, any_peer
 from installer.domain.policy.labels import Selector
 from installer.domain.policy.model import Peer
 
@@ -12,13 +12,15 @@ from installer.domain.policy.model import Peer
 class PeerIndex:
     """Numbers peer rules; equal ones share a number.
 
-    A rule whose matches all carry one certain label is looked at only for identities with that label.
+    A rule whose matches all carry one certain label is looked at only for identities with that label, one of addresses
+    and names only for what is outside the cluster.
     """
 
     def __init__(self) -> None:
         self._numbers: dict[Hashable, int] = {}
         self._tests: list[Callable[[Peer], Match]] = []
         self._by_pivot: dict[tuple[str, str], list[int]] = {}
+        self._outside: list[int] = []
         self._others: list[int] = []
         self._bits: dict[Hashable, tuple[int, int]] = {}
 
@@ -33,19 +35,23 @@ class PeerIndex:
             for peer in peers
         )
         pivot = wanted[0].selector.pivot if len(wanted) == 1 and isinstance(wanted[0], Labelled) else None
-        return self._add(wanted, lambda peer: any_peer(wanted, peer), pivot)
+        outside = all(_is_outside(peer) for peer in wanted)
+        return self._add(wanted, lambda peer: any_peer(wanted, peer), pivot, outside=outside)
 
     def add_subject(self, subject: Subject) -> int:
         """Number a subject."""
         return self._add(subject, subject.matches, None if subject.node else subject.selector.pivot)
 
-    def _add(self, what: Hashable, test: Callable[[Peer], Match], pivot: tuple[str, str] | None) -> int:
+    def _add(
+        self, what: Hashable, test: Callable[[Peer], Match], pivot: tuple[str, str] | None, *, outside: bool = False
+    ) -> int:
         number = self._numbers.get(what)
         if number is None:
             number = self._numbers[what] = len(self._tests)
             self._tests.append(test)
             self._bits.clear()
-            (self._others if pivot is None else self._by_pivot.setdefault(pivot, [])).append(number)
+            anyone = self._outside if outside else self._others
+            (anyone if pivot is None else self._by_pivot.setdefault(pivot, [])).append(number)
         return number
 
     @staticmethod
@@ -64,6 +70,8 @@ class PeerIndex:
     def _look(self, peer: Peer) -> tuple[int, int]:
         yes = maybe = 0
         numbers = list(self._others)
+        if peer.set.is_world:
+            numbers += self._outside
         for pair in set(peer.set.pairs()):
             numbers += self._by_pivot.get(pair, ())
         for number in numbers:
@@ -73,3 +81,8 @@ class PeerIndex:
             elif hit is None:
                 maybe |= 1 << number
         return yes, maybe
+
+
+def _is_outside(rule: PeerRule) -> bool:
+    """Whether a rule can only mean what is outside the cluster."""
+    return isinstance(rule, FQDNs) or (isinstance(rule, CIDR) and not rule.nodes and not rule.pods)
