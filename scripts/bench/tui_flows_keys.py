@@ -16,6 +16,7 @@ import sys
 import tempfile
 import termios
 import time
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,7 +65,7 @@ def serve(address: str, report: Path) -> None:
             self.set_interval(0.5, lambda: tell(screen.model, report))
 
     areas = [area for area in AREAS if area.id == "flows"]
-    services = stub_services(flow_feeds=open_feed, now=time.time)
+    services = stub_services(flow_feeds=lambda request, kube: open_feed(replace(request, last=0), kube), now=time.time)
     Measured(services, Settings(history=100_000), areas=areas).run()
 
 
@@ -129,13 +130,13 @@ class Terminal:
         os.close(self.master)
 
 
-def press(terminal: Terminal, seconds: float) -> list[float]:
-    """Press keys for a while; return the milliseconds of each until its picture."""
+def press(terminal: Terminal, seconds: float) -> list[tuple[bytes, float]]:
+    """Press keys for a while; return each with the milliseconds until its picture."""
     times = []
     end = time.perf_counter() + seconds
     for key, text in cycle(KEYS):
         os.write(terminal.master, key)
-        times.append(terminal.read_until(text))
+        times.append((text, terminal.read_until(text)))
         terminal.rest(random.uniform(0.1, 0.3))
         if time.perf_counter() > end and text == KEYS[-1][1]:
             break
@@ -159,7 +160,7 @@ def measure(rate: int, seconds: float) -> None:
             terminal.rest(seconds / 2)
             used = (terminal.cpu() - before) / (time.perf_counter() - began)
             told = json.loads(report.read_text())
-            times = press(terminal, seconds / 2)
+            pressed = press(terminal, seconds / 2)
             memory = terminal.memory()
             sent = int(server.stdout.readline())
             terminal.rest(2.0)
@@ -168,12 +169,16 @@ def measure(rate: int, seconds: float) -> None:
             terminal.close()
             server.kill()
             server.wait()
+    times = [time for _, time in pressed]
     p99 = statistics.quantiles(times, n=100)[98]
     print(f"{rate:,} flows/s: {used:.0%} of a core while following, lag {told['lag'] * 1000:.0f} ms, {memory:.0f} MB")
     print(
         f"key to picture: median {statistics.median(times):.1f} ms, p99 {p99:.1f} ms, worst {max(times):.1f} ms, "
         f"{len(times)} presses (budget 50 ms)"
     )
+    for text in dict.fromkeys(text for _, text in KEYS):
+        each = [time for drawn, time in pressed if drawn == text]
+        print(f"  {text.decode():<12} median {statistics.median(each):5.1f} ms, worst {max(each):5.1f} ms")
     print(f"sent {sent:,}, taken in {end['flows']:,}, missing as told {end['missing']:,}, kept {end['kept']:,}")
 
 

@@ -37,9 +37,9 @@ FRAME = 0.05
 """Seconds between two looks at what waits."""
 PORTION = 250
 """Answers taken in at once, between two looks at the clock."""
-TAKING = 0.02
-"""Seconds of a frame that taking in may take: about 25,000 flows a second."""
-LOOKING = 0.008
+TAKING = 0.012
+"""Seconds of a frame that taking in may take: about 15,000 flows a second."""
+LOOKING = 0.006
 """Seconds of a frame that a new filter may take."""
 LAST = 2_000
 """Flows of the past asked for, per node."""
