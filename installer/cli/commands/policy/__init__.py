@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from installer.cli.commands.policy import ask, change, check, learn, look, new
+from installer.cli.commands.policy import ask, change, check, learn, look, may, new
 
 
 @click.group("policy")
@@ -15,5 +15,13 @@ def command() -> None:
     """
 
 
-for part in (*new.COMMANDS, *look.COMMANDS, *check.COMMANDS, *ask.COMMANDS, *learn.COMMANDS, *change.COMMANDS):
+for part in (
+    *new.COMMANDS,
+    *look.COMMANDS,
+    *may.COMMANDS,
+    *check.COMMANDS,
+    *ask.COMMANDS,
+    *learn.COMMANDS,
+    *change.COMMANDS,
+):
     command.add_command(part)

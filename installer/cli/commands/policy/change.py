@@ -20,10 +20,12 @@ from installer.cli.commands.policy.common import (
     tell_unread,
     usable,
 )
+from installer.cli.commands.policy.watching import watch_changes, watch_options
 from installer.domain.errors import BeeyardError, ExitCode, InterruptedRunError, RefusedError, UsageError
-from installer.domain.policy.world import World
+from installer.domain.policy.world import World, key_of
 from installer.domain.text import printable
 from installer.services.policies.apply import Applied, Edit, order
+from installer.services.policies.rights import Rights
 
 
 @click.command("diff")
@@ -48,6 +50,8 @@ def _show(edit: Edit) -> None:
         output.data(printable(edit.diff))
     for owner in edit.owners:
         output.talk(printable(f"warning: {owner} manages {edit.name} and will put its own version back"))
+    if edit.merged:
+        output.talk(printable(f"merged: someone else changed {edit.name} meanwhile; both changes are in"))
     for conflict in edit.conflicts:
         place = ".".join(map(str, conflict.path)) or "the object"
         output.talk(printable(f"conflict: both changed {place}"))
@@ -64,6 +68,13 @@ def _show(edit: Edit) -> None:
     "beeyard is gone.",
 )
 @click.option("--wait/--no-wait", default=True, help="Wait for the agents' word on each policy.")
+@click.option(
+    "--base",
+    multiple=True,
+    metavar="PATH",
+    help="The policies as they were when editing began (policy get): changes that others made since are merged in.",
+)
+@watch_options
 @reach_options
 def apply_command(**options: Any) -> int:
     r"""Apply policies: try them on the server, show the difference, ask, write, and read back what agents say.
@@ -73,7 +84,7 @@ def apply_command(**options: Any) -> int:
 
     \b
     Example:
-      beeyard policy apply -f web.yaml --confirm-within 60s
+      beeyard policy apply -f web.yaml --confirm-within 60s --watch 15s
     """
     wanted = usable(options["files"])
     if not wanted:
@@ -87,21 +98,27 @@ def apply_command(**options: Any) -> int:
 @click.option("-y", "--yes", is_flag=True, help="Do it without asking.")
 @click.option("--reason", default="", help="Why, for the history.")
 @click.option("--confirm-within", metavar="TIME", help="Put them back unless `policy confirm` comes in this time.")
+@watch_options
 @reach_options
 def delete_command(names: tuple[str, ...], **options: Any) -> int:
     """Delete policies; what they denied is open from then on."""
     if not (names or options["files"]):
         raise UsageError("nothing to delete", fix="Name policies, or files with -f.", code="E-POL-005")
-    return asyncio.run(_change({**options, "wait": False}, removed=names))
+    return asyncio.run(_change({**options, "wait": False, "base": ()}, removed=names))
 
 
 async def _change(options: dict[str, Any], *, wanted: Sequence[Any] = (), removed: Sequence[str] = ()) -> int:
     deadline = seconds_of(options["confirm_within"]) if options["confirm_within"] else 0.0
+    if options["watch"]:
+        seconds_of(options["watch"])  # wrong words are told before anything is done
+    base = {key_of(one): one for one in usable(options["base"])}
     async with opened(options) as cluster:
+        rights = Rights(cluster.kube)
+        await rights.need_any(key_of(one)[:2] for one in wanted)
         world = await cluster.world()
         tell_unread(world)
         if wanted:
-            edits = order([await cluster.policies.prepare(one) for one in wanted])
+            edits = order([await cluster.policies.prepare(one, base.get(key_of(one))) for one in wanted])
         else:
             edits = [await cluster.policies.prepare_delete(*key) for key in _keys(world, removed, options["files"])]
         for edit in edits:
@@ -117,14 +134,13 @@ async def _change(options: dict[str, Any], *, wanted: Sequence[Any] = (), remove
         if all(edit.action == "none" for edit in edits):
             output.talk("nothing to change")
             return ExitCode.OK
+        await rights.need(edits, back=bool(deadline))
         if not options["yes"]:
             await _agree()
-        return await _do(cluster, edits, options, deadline)
+        return await _do(cluster, world, edits, options, deadline)
 
 
 def _keys(world: World, names: Sequence[str], files: Sequence[str]) -> list[tuple[str, str, str]]:
-    from installer.domain.policy.world import key_of
-
     keys = [key_of(raw) for raw in usable(files)] if files else []
     for name in names:
         found = [key_of(raw) for raw in world.objects if name in (key_of(raw)[2], "/".join(key_of(raw)[1:]))]
@@ -159,8 +175,9 @@ async def _agree() -> None:
         raise InterruptedRunError("nothing was changed", why="You did not agree.", code="E-CLI-003")
 
 
-async def _do(cluster: Any, edits: Sequence[Edit], options: dict[str, Any], deadline: float) -> int:
+async def _do(cluster: Any, world: World, edits: Sequence[Edit], options: dict[str, Any], deadline: float) -> int:
     edits = [edit for edit in edits if edit.action != "none"]
+    began = time.time_ns()
     ids = [cluster.policies.new_id() for _ in edits]
     if deadline:  # armed before the first change: it works also when this process dies in the middle
         _arm(ids, options, deadline)
@@ -171,6 +188,8 @@ async def _do(cluster: Any, edits: Sequence[Edit], options: dict[str, Any], dead
     if deadline:
         output.talk(f"goes back in {options['confirm_within']} unless you run: beeyard policy confirm {ids[-1]}")
     problems = [await _word(cluster, one) for one in done] if options["wait"] else []
+    if options["watch"]:
+        await watch_changes(world, edits, began, options)
     return ExitCode.FAILED if any(problems) else ExitCode.OK
 
 

@@ -22,6 +22,13 @@ from installer.domain.text import printable
 from installer.services.policies.sources import is_policy_test, policies_of, read_sources
 
 F = TypeVar("F", bound=Callable[..., Any])
+SHORT = {
+    "CiliumNetworkPolicy": "cnp",
+    "CiliumClusterwideNetworkPolicy": "ccnp",
+    "NetworkPolicy": "netpol",
+    "ClusterNetworkPolicy": "kcnp",
+}
+"""Short names of kinds, as kubectl has them."""
 
 
 def reach_options(function: F) -> F:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from installer.cli import output
-from installer.cli.commands.policy.common import file_option, offline_option, opened, reach_options, world_of
+from installer.cli.commands.policy.common import SHORT, file_option, offline_option, opened, reach_options, world_of
 from installer.cli.options import output_option
 from installer.domain.errors import BeeyardError, ExitCode
 from installer.domain.policy.engine import compile_policies
@@ -20,13 +20,6 @@ from installer.domain.policy.model import Direction
 from installer.domain.policy.sanitize import sanitize
 from installer.domain.policy.world import World, key_of
 from installer.domain.text import printable
-
-_SHORT = {
-    "CiliumNetworkPolicy": "cnp",
-    "CiliumClusterwideNetworkPolicy": "ccnp",
-    "NetworkPolicy": "netpol",
-    "ClusterNetworkPolicy": "kcnp",
-}
 
 
 @click.command("list")
@@ -95,7 +88,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
         cells.append(
             (
                 row["namespace"] or "-",
-                _SHORT[row["kind"]],
+                SHORT[row["kind"]],
                 row["name"],
                 pods,
                 str(row["rules"]),
@@ -157,9 +150,7 @@ def history_command(change: str | None, all_clusters: bool, output_format: str, 
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(item.at))
         name = f"{item.namespace}/{item.name}" if item.namespace else item.name
         reason = f"  {item.reason}" if item.reason else ""
-        output.data(
-            printable(f"{item.id}  {when}  {item.action:<6}  {_SHORT[item.kind]} {name}  {item.author}{reason}")
-        )
+        output.data(printable(f"{item.id}  {when}  {item.action:<6}  {SHORT[item.kind]} {name}  {item.author}{reason}"))
     if not changes:
         output.talk("no changes were made from here")
     return ExitCode.OK
