@@ -14,6 +14,7 @@ from installer.domain.policy.model import Decision, Direction, Peer, Traffic, en
 
 ENTITIES = ("world", "host", "remote-node", "kube-apiserver", "ingress")
 """Entities that a graph shows beside the pods."""
+_NAMED = 4
 _OTHER = 7
 """A port that policies hardly name: it stands for all that are not named."""
 
@@ -128,19 +129,32 @@ def _edge(
 
 
 def as_text(edges: Iterable[Edge]) -> str:
-    """Return lines by destination: who may reach it, and on which ports."""
+    """Return lines by destination: who may reach it, and on which ports; what no policy says is told in one line."""
     by_dest: dict[str, list[Edge]] = {}
     for edge in edges:
         by_dest.setdefault(edge.dest, []).append(edge)
     lines: list[str] = []
     for dest, found in sorted(by_dest.items()):
         lines.append(dest)
-        width = max(len(edge.source) for edge in found)
+        ruled = sorted((edge for edge in found if edge.ruled or edge.unknown), key=lambda edge: edge.source)
+        width = max((len(edge.source) for edge in ruled), default=0)
         lines += [
-            f"  <- {edge.source:<{width}}  {_label(edge)}{'' if edge.ruled else '  (no policy)'}"
-            for edge in sorted(found, key=lambda edge: edge.source)
+            f"  <- {edge.source:<{width}}  {_label(edge)}{'' if edge.ruled else '  (no policy)'}" for edge in ruled
         ]
+        lines += _unruled([edge for edge in found if edge not in ruled], everyone=not ruled)
     return "\n".join(lines)
+
+
+def _unruled(edges: Sequence[Edge], *, everyone: bool) -> Iterable[str]:
+    """Yield one line for each set of ports that nobody forbids."""
+    by_ports: dict[str, list[str]] = {}
+    for edge in edges:
+        by_ports.setdefault(_label(edge), []).append(edge.source)
+    for ports, sources in sorted(by_ports.items()):
+        names = ", ".join(sorted(sources)[:_NAMED])
+        more = f" and {len(sources) - _NAMED} more" if len(sources) > _NAMED else ""
+        who = f"anyone ({len(sources)})" if everyone and len(by_ports) == 1 and len(sources) > 1 else names + more
+        yield f"  <- {who}  {ports}  (no policy)"
 
 
 def as_mermaid(edges: Iterable[Edge]) -> str:

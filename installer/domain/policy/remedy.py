@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from installer.domain.policy.engine import Engine, compile_policies
+from installer.domain.policy.entry import Entry
 from installer.domain.policy.impact import app_name
 from installer.domain.policy.model import Decision, Direction, HTTPRequest, Knowledge, Origin, Peer, Traffic
 from installer.domain.policy.suggest_rules import Evidence, Observed, Surroundings, draft_rules, path_template
+from installer.domain.policy.world import is_refused
 
 Raw = Mapping[str, Any]
+Change = tuple[Raw | None, Raw]
+"""An object as it is, None for a new one, and as it would be."""
 CILIUM = ("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy")
 
 
@@ -25,12 +29,14 @@ class Remedy:
         before: the object as it is; None for a new one.
         after: the object as it would be.
         opens: connections among the known peers that it would open beside the one wanted.
+        rest: changes of further objects that belong to it: as they are, and as they would be.
     """
 
     title: str
     before: Raw | None
     after: Raw
     opens: int = 0
+    rest: tuple[Change, ...] = ()
 
     @property
     def name(self) -> str:
@@ -70,25 +76,27 @@ class Remedies:
             if side is not None and side.decision in (Decision.DENY, Decision.L7_DENY)
         ]
         found = [remedy for direction in denied for remedy in self._of_side(direction, traffic)]
-        unique = {repr(remedy.after): remedy for remedy in found}
+        unique = {repr((remedy.after, remedy.rest)): remedy for remedy in found}
         return sorted(unique.values(), key=lambda remedy: (remedy.opens, remedy.before is None, remedy.title))
 
     def _of_side(self, direction: Direction, traffic: Traffic) -> Iterable[Remedy]:
         side = self._engine.side(direction, traffic)
-        candidates: Iterable[tuple[str, Raw | None, Raw]]
         if side.reason == "deny-rule":
             candidates = self._without_denies(direction, traffic, side.origins)
         else:
-            candidates = self._wider(direction, traffic)
-        for title, before, after in candidates:
-            trial = self._with(before, after)
+            candidates = ((title, [(before, after)]) for title, before, after in self._wider(direction, traffic))
+        for title, changes in candidates:
+            trial = self._with(changes)
             if trial.side(direction, traffic).decision is Decision.ALLOW:
-                yield Remedy(f"{direction}: {title}", before, after, self._opened(trial, traffic))
+                (before, after), *rest = changes
+                yield Remedy(f"{direction}: {title}", before, after, self._opened(trial, traffic), tuple(rest))
 
-    def _with(self, before: Raw | None, after: Raw) -> Engine:
-        kept = [item for item in self._objects if item is not before]
+    def _with(self, changes: Sequence[Change]) -> Engine:
+        replaced = {id(before) for before, _ in changes}
+        kept = [item for item in self._objects if id(item) not in replaced]
         settings = self._engine.settings
-        return Engine(compile_policies([*kept, after], settings, self._knowledge), settings)
+        accepted = [item for item in [*kept, *(after for _, after in changes)] if not is_refused(item, settings)]
+        return Engine(compile_policies(accepted, settings, self._knowledge), settings)
 
     def _opened(self, trial: Engine, wanted: Traffic) -> int:
         """Count what becomes allowed beside the connection wanted, on its port."""
@@ -104,22 +112,74 @@ class Remedies:
 
     def _without_denies(
         self, direction: Direction, traffic: Traffic, origins: Sequence[Origin]
-    ) -> Iterable[tuple[str, Raw, Raw]]:
-        if len({origin.object_name for origin in origins}) > 1:
-            return  # several policies deny it: no single change helps
-        for origin in origins[:1]:
+    ) -> Iterable[tuple[str, list[Change]]]:
+        """Take the denying rules out of every policy that has some: only the peer or port where that is enough."""
+        names = ", ".join(dict.fromkeys(f"{origin.kind} {origin.object_name}" for origin in origins))
+        for narrow in (True, False):
+            changes = self._less_denied(direction, traffic, origins, narrow=narrow)
+            if not changes:
+                continue
+            what = "the peer or port" if narrow else "the rule"
+            title = f"take {what} out of {names} that denies it"
+            if self._with(changes).side(direction, traffic).decision is not Decision.ALLOW:
+                changes = self._allowed_too(direction, traffic, changes)
+                title += ", and add a rule that allows it"
+            yield title, changes
+
+    def _less_denied(
+        self, direction: Direction, traffic: Traffic, origins: Sequence[Origin], *, narrow: bool
+    ) -> list[Change]:
+        """Return the policies without their denies; empty where an object is not known or nothing can be narrowed."""
+        changed: dict[int, tuple[Raw, dict[str, Any]]] = {}
+        narrowed = False
+        for origin in sorted(set(origins), key=lambda one: _order(one.path), reverse=True):
             before = self._object(origin)
             if before is None:
-                continue
-            after: Raw = copy.deepcopy(dict(before))
-            for path in sorted({one.path for one in origins}, key=_order, reverse=True):
-                _remove(after, path[: _rule_length(path)])
-            title = f"take the rule out of {origin.kind} {origin.object_name} that denies it"
-            if self._with(before, after).side(direction, traffic).decision is not Decision.ALLOW:
-                rules = self._rules(direction, *_ends(direction, traffic), traffic)
-                after = self._one_more_rule(after, Origin("", "", "", _spec_of(origin.path)), direction, rules)[2]
-                title += ", and add one that allows it"
-            yield title, before, after
+                return []
+            after = changed.setdefault(id(before), (before, copy.deepcopy(dict(before))))[1]
+            path = origin.path[: _rule_length(origin.path)]
+            if narrow and self._narrow(after, origin, direction, traffic):
+                narrowed = True
+            elif _there(after, path):
+                _remove(after, path)
+        return list(changed.values()) if narrowed or not narrow else []
+
+    def _narrow(self, after: dict[str, Any], origin: Origin, direction: Direction, traffic: Traffic) -> bool:
+        """Take only the peers that fit out of a deny, or only the ports; False where nothing would be left."""
+        entry = next((one for one in self._entries(direction, traffic) if one.origin == origin), None)
+        item = _at(after, origin.path[: _rule_length(origin.path)])
+        if entry is None or not isinstance(item, dict):
+            return False
+        peer = _ends(direction, traffic)[1]
+        lists = [value for key, value in item.items() if key.startswith(("from", "to")) and key != "toPorts"]
+        if entry.peers and len(lists) == 1 and len(lists[0]) == len(entry.peers):
+            left = [raw for raw, rule in zip(lists[0], entry.peers, strict=True) if rule.matches(peer) is False]
+            if left:
+                lists[0][:] = left
+                return True
+        if len(origin.path) > _rule_length(origin.path) and origin.path[-2:-1] == ("toPorts",) and entry.ports:
+            ports = _at(after, origin.path)["ports"]
+            fits = [rule.matches(traffic.protocol, traffic.port, traffic.dest) for rule in entry.ports]
+            left = [raw for raw, hit in zip(ports, fits, strict=True) if hit is False]
+            if left:
+                ports[:] = left
+                return True
+        return False
+
+    def _entries(self, direction: Direction, traffic: Traffic) -> Iterable[Entry]:
+        for rule in self._engine.selected(_ends(direction, traffic)[0], direction):
+            yield from rule.entries
+
+    def _allowed_too(self, direction: Direction, traffic: Traffic, changes: Sequence[Change]) -> list[Change]:
+        """Add an allow to the first changed policy that can hold one, or a policy of its own."""
+        subject, peer = _ends(direction, traffic)
+        rules = self._rules(direction, subject, peer, traffic)
+        found = list(changes)
+        for index, (before, after) in enumerate(changes):
+            if after.get("kind") in CILIUM and "spec" in after:
+                found[index] = (before, self._one_more_rule(after, Origin("", "", "", ("spec",)), direction, rules)[2])
+                return found
+        return [*found, (None, self._new(direction, subject, rules))] if subject.is_pod else found
 
     def _wider(self, direction: Direction, traffic: Traffic) -> Iterable[tuple[str, Raw | None, Raw]]:
         subject, peer = _ends(direction, traffic)
@@ -207,10 +267,6 @@ def _ends(direction: Direction, traffic: Traffic) -> tuple[Peer, Peer]:
     return traffic.dest, traffic.source
 
 
-def _spec_of(path: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    return path[: _rule_length(path) - 2]
-
-
 def _rule_length(path: Sequence[str | int]) -> int:
     """Return how much of a path leads to the rule: up to the index after its section."""
     for index, part in enumerate(path):
@@ -229,9 +285,22 @@ def _at(raw: Any, path: Sequence[str | int]) -> Any:
     return raw
 
 
+def _there(raw: Any, path: Sequence[str | int]) -> bool:
+    try:
+        _at(raw, path)
+    except (KeyError, IndexError, TypeError):
+        return False
+    return True
+
+
 def _remove(raw: Any, path: Sequence[str | int]) -> None:
-    """Take a rule out; a section that becomes empty goes too."""
-    parent = _at(raw, path[:-1])
-    del parent[path[-1]]
-    if not parent:
-        del _at(raw, path[:-2])[path[-2]]
+    """Take a rule out; a section that isolates goes on isolating when nothing is left in it."""
+    spec, section = _at(raw, path[:-2]), path[-2]
+    del spec[section][path[-1]]
+    if spec[section]:
+        return
+    allows = str(section).removesuffix("Deny")
+    if raw.get("kind") in CILIUM and section != allows and not spec.get(allows):
+        spec[section] = [{}]
+    else:
+        del spec[section]

@@ -110,7 +110,8 @@ def draft_rules(
     word = "from" if direction is Direction.INGRESS else "to"
     by_peer: dict[tuple[str, str], tuple[Any, list[Observed]]] = {}
     for one in observed:
-        if direction is Direction.INGRESS and one.peer.set.reserved("host"):
+        local = surroundings.settings.allow_localhost != "policy"
+        if direction is Direction.INGRESS and local and one.peer.set.reserved("host"):
             continue  # a node always reaches its own pods
         for kind, key, value in _peer_items(one, word, namespace, surroundings):
             by_peer.setdefault((kind, key), (value, []))[1].append(one)
