@@ -138,6 +138,25 @@ class FlowTable(LineView):
     FlowTable > .flow-table--mark { color: $accent; text-style: bold; }
     """
 
+    _base: Style | None = None
+
+    @property
+    def rich_style(self) -> Style:
+        """The style below a row's own, found once and not for every row of every frame."""
+        if self._base is None:
+            self._base = super().rich_style
+        return self._base
+
+    def notify_style_update(self) -> None:
+        """Find the style anew."""
+        self._base = None
+        super().notify_style_update()
+
+    def redraw(self) -> None:
+        """Forget what was drawn, and the style."""
+        self._base = None
+        super().redraw()
+
     def align_scrollbar(self) -> None:
         """Let the scroll bar stand where the rows are: one that has just appeared does not know."""
         if self.show_vertical_scrollbar and self.vertical_scrollbar.position != self.scroll_y:
