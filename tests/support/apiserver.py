@@ -18,6 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import yaml
 from cryptography import x509
@@ -26,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 READER_TOKEN = "reader-token"
+Signer = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
 _READY_SECONDS = 60
 
 
@@ -43,7 +45,7 @@ class ApiServer:
         return f"https://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        _make_certificates(self.folder)
+        self._signer = _make_certificates(self.folder)
         (self.folder / "tokens.csv").write_text(f"{READER_TOKEN},reader,reader\n")
         kube, etcd = _programs(self.folder)
         peer = f"http://127.0.0.1:{self._peer_port}"
@@ -108,6 +110,39 @@ class ApiServer:
         user: dict[str, object] = {"token": READER_TOKEN}
         if name != "reader":
             user = {"client-certificate": f"{name}.crt", "client-key": f"{name}.key"}
+        return self._kubeconfig(f"{name}-{len(changes)}", user, **changes)
+
+    def user(self, name: str, *groups: str) -> Path:
+        """Make a user with a certificate of its own; return its kubeconfig."""
+        _write_pair(self.folder, name, groups, *self._signer)
+        return self.kubeconfig(name)
+
+    def service_account(self, namespace: str, name: str) -> Path:
+        """Make a ServiceAccount; return a kubeconfig with a token of it."""
+        place = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+        self.call("POST", place, {"metadata": {"name": name}})
+        wanted = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+        answer = self.call("POST", f"{place}/{name}/token", wanted)
+        return self._kubeconfig(f"{namespace}-{name}", {"token": answer["status"]["token"]})
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        """Ask the API as its administrator and return the answer.
+
+        Raises:
+            urllib.error.HTTPError: it refuses.
+        """
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/apply-patch+yaml" if method == "PATCH" else "application/json"}
+        request = urllib.request.Request(f"{self.server}{path}", data, headers, method=method)
+        with urllib.request.urlopen(request, context=self._admin(), timeout=10) as answer:
+            return json.load(answer)
+
+    def _admin(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=str(self.folder / "ca.crt"))
+        context.load_cert_chain(self.folder / "admin.crt", self.folder / "admin.key")
+        return context
+
+    def _kubeconfig(self, name: str, user: dict[str, object], **changes: object) -> Path:
         cluster = {"server": self.server, "certificate-authority": "ca.crt", **changes}
         config = {
             "apiVersion": "v1",
@@ -117,7 +152,7 @@ class ApiServer:
             "users": [{"name": "default", "user": user}],
             "contexts": [{"name": "default", "context": {"cluster": "default", "user": "default"}}],
         }
-        path = self.folder / f"{name}-{len(changes)}.kubeconfig"
+        path = self.folder / f"{name}.kubeconfig"
         path.write_text(yaml.safe_dump(config))
         return path
 
@@ -126,8 +161,7 @@ class ApiServer:
             return subprocess.Popen(argv, stdout=log, stderr=log, cwd=self.folder)
 
     def _wait_ready(self) -> None:
-        context = ssl.create_default_context(cafile=str(self.folder / "ca.crt"))
-        context.load_cert_chain(self.folder / "admin.crt", self.folder / "admin.key")
+        context = self._admin()
         end = time.monotonic() + _READY_SECONDS
         while time.monotonic() < end:
             assert self._api is not None
@@ -170,16 +204,24 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _make_certificates(folder: Path) -> None:
+def _make_certificates(folder: Path) -> Signer:
+    """Make what the server and its first users need; return what signs more."""
     ca_key = ec.generate_private_key(ec.SECP256R1())
-    ca = _certificate("test-ca", "", ca_key, None, None)
+    ca = _certificate("test-ca", (), ca_key, None, None)
     (folder / "ca.crt").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
-    for name, group in (("server", ""), ("admin", "system:masters"), ("viewer", "viewers")):
-        key = ec.generate_private_key(ec.SECP256R1())
-        _write_key(folder / f"{name}.key", key)
-        certificate = _certificate(name, group, key, ca, ca_key)
-        (folder / f"{name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    for name, groups in (("server", ()), ("admin", ("system:masters",)), ("viewer", ("viewers",))):
+        _write_pair(folder, name, groups, ca, ca_key)
     _write_key(folder / "service.key", rsa.generate_private_key(public_exponent=65537, key_size=2048))
+    return ca, ca_key
+
+
+def _write_pair(
+    folder: Path, name: str, groups: tuple[str, ...], ca: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    _write_key(folder / f"{name}.key", key)
+    certificate = _certificate(name, groups, key, ca, ca_key)
+    (folder / f"{name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
 
 def _write_key(path: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> None:
@@ -189,13 +231,13 @@ def _write_key(path: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) 
 
 def _certificate(
     name: str,
-    group: str,
+    groups: tuple[str, ...],
     key: ec.EllipticCurvePrivateKey,
     issuer: x509.Certificate | None,
     issuer_key: ec.EllipticCurvePrivateKey | None,
 ) -> x509.Certificate:
     parts = [x509.NameAttribute(NameOID.COMMON_NAME, name)]
-    parts += [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group)] if group else []
+    parts += [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
     subject = x509.Name(parts)
     now = datetime.datetime.now(datetime.UTC)
     builder = (

@@ -1,0 +1,24 @@
+"""A real API server with Cilium's definitions, for the commands that work on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.apiserver import ApiServer
+from tests.support.policies import install_crds, install_roles, make_namespace
+
+
+@pytest.fixture(scope="session")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    server = ApiServer(tmp_path_factory.mktemp("apiserver"))
+    try:
+        server.start()
+        for name in ("kube-system", "demo", "other"):
+            make_namespace(server, name)
+        install_crds(server)
+        install_roles(server)
+        yield server
+    finally:
+        server.stop()
