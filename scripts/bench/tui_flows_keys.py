@@ -29,8 +29,6 @@ KEYS = (
     (b" ", b"PAUSED"),
     (b" ", b"LIVE"),
     (b"t", b"Top by"),
-    (b"\x1b[A", b"new (G)"),
-    (b"G", b"LIVE"),
     (b"t", b"VERDICT"),
     (b"v", b"verdict in"),
     (b"v", b"all flows"),
