@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.apiserver import ApiServer
-from tests.support.policies import install_crds, install_roles, make_namespace
+from tests.support.policy_server import install_crds, install_roles, make_namespace
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from installer.ports.cluster import CONFIG_MAPS, CRDS, DAEMON_SETS, NETWORK_POLI
 from installer.services.policies.rights import Rights
 from installer.services.policies.world import POLICIES, read_world
 from tests.support.apiserver import ApiServer
-from tests.support.policies import apply, install_crds, install_roles, make_namespace
+from tests.support.policy_server import apply, install_crds, install_roles, make_namespace
 
 READ = {"get", "list", "watch"}
 WRITE = READ | {"create", "update", "delete"}
