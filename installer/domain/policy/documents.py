@@ -17,6 +17,8 @@ MAX_DOCUMENT = 3_000_000
 """Characters; the API takes objects of 1.5 MB at most."""
 MAX_NODES = 300_000
 """Nodes after aliases are followed; more is no policy but an attack on the reader."""
+MAX_DEPTH = 200
+"""Levels of nesting; readers of YAML call themselves once for each, and the stack is not endless."""
 _SEPARATOR = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 
 
@@ -70,6 +72,8 @@ def _read(text: str, file: str, line: int) -> SourceDocument:
     if len(text) > MAX_DOCUMENT:
         why = f"the document has {len(text):,} characters; the API takes objects of 1.5 MB at most"
         return _broken(text, file, line, Mark(line, 1), "P-YAML-004", why)
+    if _is_too_deep(text):
+        return _broken(text, file, line, Mark(line, 1), "P-YAML-003", "it is nested too deeply")
     loader = Loader(text)
     try:
         node = loader.get_single_node()
@@ -88,6 +92,24 @@ def _read(text: str, file: str, line: int) -> SourceDocument:
     finally:
         loader.dispose()
     return SourceDocument(file, line, text, data, walk.marks, tuple(walk.problems))
+
+
+def _is_too_deep(text: str) -> bool:
+    """Tell whether nesting would exhaust the stack, by reading tokens first where a text could be so deep at all."""
+    if text.count("[") + text.count("{") + text.count("- ") <= MAX_DEPTH and f"\n{' ' * MAX_DEPTH}" not in text:
+        return False
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=Loader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > MAX_DEPTH:
+                    return True
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+    except yaml.YAMLError:
+        return False  # told by the one who reads it
+    return False
 
 
 def _yaml_fix(text: str, line: int) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from installer.domain.policy.documents import SourceDocument
 from installer.domain.policy.findings import Finding, Level, QuickFix, Report, place
+from installer.domain.policy.known_schema import KNOWN_CRDS
 from installer.domain.policy.model import Settings
 from installer.domain.policy.sanitize import sanitize
 from installer.domain.policy.schema import check, crd_schema
@@ -34,7 +35,7 @@ def validate(
 
     Args:
         documents: of any number of files.
-        crds: CustomResourceDefinitions by kind: the cluster's own, or those that beeyard knows.
+        crds: CustomResourceDefinitions by kind, the cluster's own; beeyard's where one is missing.
         settings: of the cluster.
         lint: judges what is legal but may be wrong.
     """
@@ -74,7 +75,10 @@ def _problems(document: SourceDocument, crds: Mapping[str, Any], settings: Setti
         quick = QuickFix(f"write {wanted}", ("apiVersion",), wanted)
         text = f"{kind} has no version {version!r}" if version else "apiVersion is missing"
         yield Finding(Level.ERROR, "P-SCHEMA-011", text, ("apiVersion",), f"Write {wanted}.", quick)
-    if crd := crds.get(kind):
+    if not isinstance(data.get("metadata") or {}, dict):
+        yield Finding(Level.ERROR, "P-SCHEMA-001", "metadata is no mapping", ("metadata",), "Write name and namespace.")
+        return
+    if crd := crds.get(kind) or KNOWN_CRDS.get(kind):
         yield from check(data, crd_schema(crd))
     if kind.startswith("Cilium"):
         yield from _sanitized(data, settings)
@@ -103,8 +107,8 @@ def _twice(documents: Sequence[SourceDocument]) -> Iterable[Finding]:
     for document in documents:
         if not isinstance(document.data, dict):
             continue
-        metadata = document.data.get("metadata") or {}
-        key = (document.data.get("kind"), metadata.get("namespace"), metadata.get("name"))
+        metadata = _metadata(document)
+        key = (document.data.get("kind"), str(metadata.get("namespace") or ""), str(metadata.get("name") or ""))
         if key in seen and key[2]:
             first = seen[key]
             text = f"{key[0]} {key[2]} stands here a second time; the first is in {first.file}:{first.line}"
@@ -113,10 +117,14 @@ def _twice(documents: Sequence[SourceDocument]) -> Iterable[Finding]:
         seen.setdefault(key, document)
 
 
+def _metadata(document: SourceDocument) -> Mapping[str, Any]:
+    found = document.data.get("metadata") if isinstance(document.data, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
 def _placed(finding: Finding, document: SourceDocument) -> Finding:
-    metadata = document.data.get("metadata") if isinstance(document.data, dict) else None
-    name = (metadata or {}).get("name") or ""
-    namespace = (metadata or {}).get("namespace")
+    metadata = _metadata(document)
+    name, namespace = metadata.get("name") or "", metadata.get("namespace")
     kind = document.data.get("kind", "") if isinstance(document.data, dict) else ""
     label = f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}".strip()
     mark = finding.mark or place(document.marks, finding.path)

@@ -95,11 +95,11 @@ class Scene:
     def __init__(self, documents: Sequence[SourceDocument], world: World | None, settings: Settings | None = None):
         self.world = world
         self.settings = world.settings if world is not None else settings or Settings()
-        self.documents = [one for one in documents if isinstance(one.data, dict) and one.data.get("kind") in KINDS]
         around = world or World(settings=self.settings)
-        self.policies: list[tuple[SourceDocument, Policy]] = [
-            (one, compile_policies([one.data], self.settings, around.knowledge)[0]) for one in self.documents
-        ]
+        chosen = [one for one in documents if isinstance(one.data, dict) and one.data.get("kind") in KINDS]
+        compiled = [(one, compile_policies([one.data], self.settings, around.knowledge)[0]) for one in chosen]
+        self.policies: list[tuple[SourceDocument, Policy]] = [pair for pair in compiled if not pair[1].error]
+        self.documents = [one for one, _ in self.policies]
         self.after = around.engine(with_changes(around.objects, [one.data for one in self.documents]))
         self.before = around.engine()
         self._pods = {pod.peer.labels: pod for pod in reversed(around.pods) if not pod.finished}
