@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from installer.domain.errors import BeeyardError
 from installer.domain.flows.feed import Connected, Disconnected, Flows, Gap, NodesChanged, Notice, Told
+from installer.domain.flows.flow import Answer
 from installer.domain.text import human_seconds, one_line
 from installer.services.flow_feed import FeedChoice, FeedRequest, FlowFeeds
 from installer.tui.flows.model import FlowsModel
@@ -35,6 +37,7 @@ class Feed:
         self.notes: deque[str] = deque(maxlen=_NOTES)
         self._model = model
         self._source = ""
+        self._known: frozenset[str] = frozenset()
 
     @property
     def source(self) -> str:
@@ -48,6 +51,7 @@ class Feed:
     async def follow(self, feeds: FlowFeeds, request: FeedRequest, kube: Kube | None) -> None:
         """Take in what the source tells until it ends or fails for good."""
         self.choice, self.word, self.trouble, self._source = request.choice, "connecting", "", ""
+        self._known = self._model.recent_uuids()
         try:
             async with aclosing(feeds(request, kube)) as told:
                 async for item in told:
@@ -63,7 +67,7 @@ class Feed:
     def _take(self, told: Told) -> None:
         match told:
             case Flows(answers):
-                self._model.intake.offer(answers)
+                self._model.intake.offer(self._new(answers))
                 if self.word == "connecting":
                     self._live("")
             case Connected(source, again):
@@ -82,6 +86,12 @@ class Feed:
                 self._nodes(told)
             case Notice(code, text, why):
                 self._note(" ".join(part for part in (code, text, why) if part))
+
+    def _new(self, answers: Sequence[Answer]) -> Sequence[Answer]:
+        """Leave out what came before the source was opened again: it tells its newest flows once more."""
+        if not self._known:
+            return answers
+        return [answer for answer in answers if answer.flow is None or answer.flow.uuid not in self._known]
 
     def _live(self, source: str) -> None:
         self.word, self.trouble = "live", ""

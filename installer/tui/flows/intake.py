@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from installer.domain.flows.flow import Answer
 
@@ -34,6 +34,9 @@ class Intake:
 
     def __len__(self) -> int:
         return len(self._answers) + len(self._kept)
+
+    def __iter__(self) -> Iterator[Answer]:
+        return iter(self._answers)
 
     def offer(self, answers: Sequence[Answer]) -> None:
         """Let answers wait; the oldest flows give way."""

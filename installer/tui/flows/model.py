@@ -18,6 +18,8 @@ SLICE = 2_000
 """Flows looked at at once when the filter has changed: about 2 ms."""
 
 _LEARN = 20
+RECENT = 20_000
+"""Flows whose uuids are remembered when a source is opened again."""
 
 
 class Counts(Protocol):
@@ -64,6 +66,12 @@ class FlowsModel:
         self.gaps.clear()
         self.recorded = recorded
         self.filter(self.view.predicate, fold=self.fold)
+
+    def recent_uuids(self) -> frozenset[str]:
+        """Return the uuids of the newest flows, those that wait among them."""
+        kept = (flow.uuid for _, flow in self.store.flows(self.store.next - RECENT))
+        waiting = (answer.flow.uuid for answer in self.intake if answer.flow)
+        return frozenset(uuid for uuid in (*kept, *waiting) if uuid)
 
     def take_in(self, limit: int, now: float) -> int:
         """Move up to ``limit`` waiting answers into the store at a time (UNIX seconds); return how many."""

@@ -136,7 +136,8 @@ class FlowsScreen(FlowTasks, AreaScreen):
         changed = choice is not None and choice != self.feed.choice
         self.feed.choice = choice = choice or self.feed.choice
         before, self._kube = self._kube, self.cockpit.connection.kube
-        if changed or choice.kind == "file" or (choice.kind == "relay" and before not in (None, self._kube)):
+        elsewhere = before is not None and self._kube is not None and before.context != self._kube.context
+        if changed or choice.kind == "file" or (choice.kind == "relay" and elsewhere):
             self.model.start_over(recorded=choice.kind == "file")
             self.use_filter()
         feeds = self.cockpit.services.flow_feeds

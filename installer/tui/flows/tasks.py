@@ -95,7 +95,7 @@ class FlowTasks:
 
     def action_filter(self) -> None:
         """Type a filter."""
-        self._screen.filter_bar.input.focus()
+        self._screen.set_focus(self._screen.filter_bar.input)
 
     def action_drops(self) -> None:
         """Only what was dropped, or all again."""

@@ -21,7 +21,7 @@ from installer.tui.areas import AREAS
 from installer.tui.flows.intake import TOO_FAST
 from installer.tui.flows.screen import FlowsScreen
 from installer.tui.settings import Settings
-from tests.support.cockpit import cockpit_of, stub_services, text_of, wait_for
+from tests.support.cockpit import StubKube, cockpit_of, stub_services, text_of, wait_for
 from tests.support.flow_feeds import RECORDING, ScriptedFeeds, answer, live, recorded
 from tests.tui.conftest import Open
 
@@ -249,7 +249,9 @@ async def test_a_lost_source_is_told_and_so_is_what_may_be_missing(watch: Watch)
         assert [" ~" in row[:3] for row in rows] == [False, False, False, True, False]
         await pilot.press("i")
         await wait_for(pilot, lambda: "Incomplete: 37 events missing" in text_of(pilot.app))
-        said = text_of(pilot.app)
+        content = screen_of(pilot).pane.content
+        assert content is not None
+        said = " ".join(line.text.plain.strip() for line in content.lines._lines)
         assert "HUBBLE_RING_BUFFER" in said
         assert "Relay was away" in said
         assert "unavailable  n2" in said
@@ -258,6 +260,9 @@ async def test_a_lost_source_is_told_and_so_is_what_may_be_missing(watch: Watch)
         assert "E-HUBBLE-005" in text_of(pilot.app)
         await pilot.press("A")
         await wait_for(pilot, lambda: len(feeds.requests) == 2)
+        feeds.flows(numbered(3, 3))
+        await wait_for(pilot, lambda: screen_of(pilot).model.store.next == 6)
+        assert [flow.uuid for _, flow in screen_of(pilot).model.store.flows()] == list("012345")
 
 
 async def test_overload_sheds_the_oldest_and_says_how_many(watch: Watch) -> None:
@@ -418,3 +423,20 @@ async def test_drafting_appears_only_where_policies_are_drafted(watch: Watch) ->
         screen = screen_of(pilot)
         assert screen.check_action("draft", ()) is (screen._drafting_area() is not None)
         assert [flow.uuid for flow in screen.marked_flows()] == [recorded()[25].flow.uuid]  # type: ignore[union-attr]
+
+
+async def test_another_cluster_s_flows_replace_these_and_the_same_one_s_go_on(watch: Watch) -> None:
+    feeds = live(numbered(0, 3))
+    async with watch(feeds) as pilot:
+        await kept(pilot, 3)
+        screen, connection = screen_of(pilot), cockpit_of(pilot).connection
+        connection.kube = StubKube("beeyard")  # type: ignore[assignment]
+        screen.show_connection()
+        await wait_for(pilot, lambda: len(feeds.requests) == 2)
+        await kept(pilot, 3)
+        assert screen.model.store.next == 3
+        connection.kube = StubKube("another")  # type: ignore[assignment]
+        screen.show_connection()
+        await wait_for(pilot, lambda: len(feeds.requests) == 3)
+        await wait_for(pilot, lambda: screen.model.store.next == 6)
+        assert len(screen.model.store) == 3
