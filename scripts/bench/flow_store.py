@@ -1,6 +1,6 @@
 """Memory and time of the flow store: flows of a recording again and again, each with its own identity, time and ports.
 
-Usage: scripts/bench/flow_store.py [FLOWS] [RECORDING.jsonl]
+See ``scripts/bench/flow_store``.
 """
 
 from __future__ import annotations
