@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # tables of cases, a line each
 """Cilium's own checks: each code with a small object that provokes it, and a good neighbour that does not."""
 
 from __future__ import annotations
@@ -157,7 +158,7 @@ def test_places_lead_into_the_object() -> None:
 
 
 def test_one_bad_spec_of_several_is_told_where_it_stands() -> None:
-    good = {"endpointSelector": {}, "ingress": [{}]}
+    good: Raw = {"endpointSelector": {}, "ingress": [{}]}
     (finding,) = sanitize(policy(specs=[good, {"endpointSelector": {}, "egress": []}]))
     assert finding.path == ("specs", 1, "egress")
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # tables of cases, a line each
 """Objects against schemas: those recorded from clusters, and the one that beeyard knows."""
 
 from __future__ import annotations
@@ -123,10 +124,40 @@ def test_every_code_is_provoked() -> None:
 
 
 WORDS = st.sampled_from(
-    ["spec", "specs", "kind", "metadata", "name", "ingress", "egress", "ingressDeny", "endpointSelector", "matchLabels"]
-    + ["matchExpressions", "fromEndpoints", "toPorts", "ports", "port", "rules", "http", "dns", "path", "toFQDNs", "icmps"]
-    + ["fields", "toCIDRSet", "except", "cidr", "from", "ipBlock", "podSelector", "enableDefaultDeny", "toServices", "x"]
-)  # fmt: skip
+    [
+        "spec",
+        "specs",
+        "kind",
+        "metadata",
+        "name",
+        "ingress",
+        "egress",
+        "ingressDeny",
+        "endpointSelector",
+        "matchLabels",
+        "matchExpressions",
+        "fromEndpoints",
+        "toPorts",
+        "ports",
+        "port",
+        "rules",
+        "http",
+        "dns",
+        "path",
+        "toFQDNs",
+        "icmps",
+        "fields",
+        "toCIDRSet",
+        "except",
+        "cidr",
+        "from",
+        "ipBlock",
+        "podSelector",
+        "enableDefaultDeny",
+        "toServices",
+        "x",
+    ]
+)
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(-5, 99999), st.floats(), st.text(max_size=6), st.just("10.0.0.0/8")
 )

@@ -154,7 +154,8 @@ def _reach(
     ports: Sequence[tuple[str, int]],
 ) -> Reach:
     allowed: list[str] = []
-    unknown = other_side = l7 = False
+    missing: dict[str, None] = {}
+    other_side = l7 = False
     for protocol, port in ports:
         for subject in subjects:
             ends = (peer[1], subject) if direction is Direction.INGRESS else (subject, peer[1])
@@ -163,7 +164,8 @@ def _reach(
                 allowed.append("*" if (protocol, port) == _OTHER else f"{port}/{protocol}")
                 l7 = l7 or _is_redirected(verdict)
                 break
-            unknown = unknown or verdict.decision is Decision.UNKNOWN
+            if verdict.decision is Decision.UNKNOWN:
+                missing |= dict.fromkeys(_missing(verdict))
             other_side = other_side or _denied_there(verdict, direction)
     note = "L7 rules judge each request" if l7 else ""
     if "*" in allowed:
@@ -171,10 +173,15 @@ def _reach(
         return Reach(peer[0], "allow" if whole else "some", () if whole else tuple(allowed), note)
     if allowed:
         return Reach(peer[0], "some", tuple(allowed), note)
-    if unknown:
-        return Reach(peer[0], "unknown", (), "depends on what is not known here")
+    if missing:
+        return Reach(peer[0], "unknown", (), "; ".join(missing))
     side = "their egress denies it" if direction is Direction.INGRESS else "their ingress denies it"
     return Reach(peer[0], "deny", (), side if other_side else "")
+
+
+def _missing(verdict: Verdict) -> tuple[str, ...]:
+    sides = [side for side in (verdict.egress, verdict.ingress) if side is not None]
+    return tuple(what for side in sides for what in side.missing) or ("it depends on what is not known here",)
 
 
 def _is_redirected(verdict: Verdict) -> bool:

@@ -103,8 +103,10 @@ def http_rule(raw: Mapping[str, Any]) -> HTTPRule:
     for key in ("method", "path", "host"):
         try:
             parts[key] = expression(str(raw[key])) if raw.get(key) else None
-        except Unjudged:
-            parts[key], unclear = None, True
+        except ValueError as error:
+            if key != "host" and not isinstance(error, Unjudged):
+                raise
+            parts[key], unclear = None, True  # agents do not look at hosts; what Envoy makes of it is not known
     method, path, host = (str(raw.get(key) or "") for key in ("method", "path", "host"))
     return HTTPRule(**parts, headers=tuple(headers), unclear=unclear, written=(method, path, host))
 

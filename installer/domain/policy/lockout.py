@@ -111,11 +111,13 @@ class _Guard:
 
     def _probes(self) -> Iterator[Danger]:
         node = entity("host")
+        cut: dict[tuple[str, ...], list[Traffic]] = {}
         for pod in self._pods:
-            cut = [port for port, _ in pod.probes if self._cut(Traffic(node, pod.peer, port))]
-            if cut:
-                text = f"the kubelet cannot probe {group(pod.peer)} on port {cut[0]} any more, and restarts it"
-                yield self._danger("P-LOCK-003", text, Traffic(node, pod.peer, cut[0]), 1)
+            asked = [Traffic(node, pod.peer, port) for port, _ in pod.probes]
+            cut[pod.peer.labels] = [one for one in asked if self._cut(one)][:1]
+        pods = [pod for pod in self._pods if cut[pod.peer.labels]]
+        text = "cannot be probed any more, so the kubelet restarts them"
+        yield from self._lost("P-LOCK-003", pods, text, lambda pod: cut[pod.peer.labels])
 
     def _hubble(self) -> Iterator[Danger]:
         relays = [pod for pod in self._pods if _is(pod, "hubble-relay")]
