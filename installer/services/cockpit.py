@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from installer.ports.settings import SettingsStore
     from installer.services.flow_feed import FlowFeeds
     from installer.services.install import InstallService
+    from installer.services.policies.rollout import PolicyTools
     from installer.services.setup import SetupService
 
 
@@ -81,6 +82,7 @@ class CockpitServices:
         flow_feeds: opens sources of flows; None where there are none.
         write_file: writes a file that the user asked for, from chunks, over another one only where told; returns its
             size. Raises what ``adapters.store.exports.write_export`` raises.
+        policies: makes what policies are changed with, at first use; None where they are only read.
         now: UNIX time.
         pause: waits some seconds; tests replace it by something that waits for them.
     """
@@ -100,5 +102,6 @@ class CockpitServices:
     overview: Callable[[Kube, bool], AsyncGenerator[Overview, None]] = no_overview
     flow_feeds: FlowFeeds | None = None
     write_file: Callable[[Path, Iterable[bytes], bool], int] = write_nothing
+    policies: Callable[[], PolicyTools] | None = None
     now: Callable[[], float] = time.time
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from installer.ports.contexts import ContextInfo
     from installer.services.flow_feed import FeedRequest
     from installer.services.install import InstallService
+    from installer.services.policies.rollout import PolicyTools
     from installer.services.setup import SetupService
 
 _LOG_BYTES = 1_000_000
@@ -49,6 +50,7 @@ def cockpit_services(
         log_file=log_file,
         flow_feeds=_flows,
         write_file=_write_file,
+        policies=_policies,
     )
 
 
@@ -107,6 +109,13 @@ def _flows(request: FeedRequest, kube: Kube | None) -> AsyncGenerator[Told, None
     from installer.wiring.flow_feeds import open_feed
 
     return open_feed(request, kube)
+
+
+def _policies() -> PolicyTools:
+    """Make what changes policies."""
+    from installer.wiring.policies import policy_tools
+
+    return policy_tools()
 
 
 def _write_file(path: Path, chunks: Iterable[bytes], overwrite: bool) -> int:

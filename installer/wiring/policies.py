@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,6 +23,10 @@ from installer.wiring.cluster import LazyKubes
 if TYPE_CHECKING:
     from installer.domain.policy.world import World
     from installer.ports.cluster import Kube
+    from installer.services.policies.rollout import PolicyTools
+
+_guards: set[int] = set()
+"""Processes that were started here to wait for a confirmation."""
 
 
 def state_folder() -> Path:
@@ -101,17 +104,26 @@ def start_guard(one: Pending) -> int:
     """Start the process that takes changes back, free of this one's life and terminal; return its pid."""
     folder = state_folder()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (folder / "guard.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "installer", "policy", "guard", one.id],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd="/",
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-            start_new_session=True,
-        )
-    return process.pid
+    log = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    _forget_ended()
+    pid = os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-m", "installer", "policy", "guard", one.id],
+        {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(folder / "guard.log"), log, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
+    _guards.add(pid)
+    return pid
+
+
+def _forget_ended() -> None:
+    """Let guards that have ended go, which a program that lives long would keep as zombies."""
+    _guards.difference_update([pid for pid in _guards if os.waitpid(pid, os.WNOHANG)[0]])
 
 
 async def connect(one: Pending) -> Kube:
@@ -131,3 +143,10 @@ async def revert_now(pending_id: str) -> str:
     from installer.services.policies.revert import revert
 
     return await revert(pending_id, pending(), connect, policies)
+
+
+def policy_tools() -> PolicyTools:
+    """Return what the cockpit changes policies with."""
+    from installer.services.policies.rollout import PolicyTools
+
+    return PolicyTools(policies, pending, start_guard, revert_now, cookbook)

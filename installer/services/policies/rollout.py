@@ -12,6 +12,7 @@ from installer.ports.cluster import Kube
 from installer.ports.pending import Pending, PendingStore
 from installer.ports.policy_history import Change
 from installer.services.policies.apply import Applied, Edit, Policies, order
+from installer.services.policies.cookbook import Recipe
 from installer.services.policies.world import POLICIES
 
 Raw = Mapping[str, Any]
@@ -27,14 +28,14 @@ class PolicyTools:
         pending: makes the store of changes that wait for a confirmation.
         start_guard: starts the process that takes changes back without it.
         revert: takes waiting changes back now, by id; returns how it ended.
-        templates: the policies of the cookbook: title and YAML.
+        templates: reads the recipes of the cookbook.
     """
 
     policies: Callable[[Kube], Policies]
     pending: Callable[[], PendingStore]
     start_guard: Callable[[Pending], object]
     revert: Callable[[str], Awaitable[str]]
-    templates: Callable[[], Sequence[tuple[str, str]]] = tuple
+    templates: Callable[[], Mapping[str, Recipe]] = dict
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,78 @@
+"""The line of views: on small screens one at a time, on large ones it chooses what the panel shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.widgets import Static
+
+VIEWS = {
+    "policies": "Policies",
+    "text": "Text",
+    "effect": "Effect",
+    "impact": "Impact",
+    "diff": "Diff",
+    "explain": "Explain",
+    "problems": "Problems",
+    "history": "History",
+}
+"""Titles of the views."""
+PAGES = tuple(VIEWS)[2:]
+"""Views that the panel shows."""
+
+
+class ViewTab(Static):
+    """One view; a click shows it."""
+
+    @dataclass
+    class Chosen(Message):
+        """A view was clicked.
+
+        Attributes:
+            view: the view.
+        """
+
+        view: str
+
+    def __init__(self, view: str):
+        super().__init__(VIEWS[view], markup=False, id=f"view-{view}")
+        self._view = view
+
+    def on_click(self, event: events.Click) -> None:
+        """Ask for the view."""
+        event.stop()
+        self.post_message(self.Chosen(self._view))
+
+
+class ViewTabs(Horizontal):
+    """All views; the one in use and the page of the panel stand out."""
+
+    DEFAULT_CSS = """
+    ViewTabs ViewTab { width: auto; padding: 0 1; color: $text-muted; pointer: pointer; }
+    ViewTabs ViewTab.-page { color: $foreground; text-style: underline; }
+    ViewTabs ViewTab.-active { background: $boost; color: $foreground; text-style: bold; }
+    ViewTabs ViewTab.-bad { color: $error; }
+    .-narrow ViewTabs ViewTab { padding: 0 1 0 0; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__(id="views")
+
+    def compose(self) -> ComposeResult:
+        """Make the tabs."""
+        for view in VIEWS:
+            yield ViewTab(view)
+
+    def show(self, view: str, page: str, problems: int) -> None:
+        """Mark the view in use, the page of the panel, and the number of problems."""
+        for name in VIEWS:
+            tab = self.query_one(f"#view-{name}", ViewTab)
+            tab.set_class(name == view, "-active")
+            tab.set_class(name == page, "-page")
+        bad = self.query_one("#view-problems", ViewTab)
+        bad.set_class(problems > 0, "-bad")
+        bad.update(f"{VIEWS['problems']} {problems}" if problems else VIEWS["problems"])
