@@ -28,7 +28,7 @@ class Settings:
 
     theme: str = "beeyard-dark"
     ascii: bool = False
-    history: int = 20_000
+    history: int = 100_000
     area: str = ""
     context: str = ""
     keymap: Mapping[str, str] = field(default_factory=dict)
