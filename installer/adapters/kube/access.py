@@ -207,7 +207,7 @@ def without_inline_keys(access: Access) -> Iterator[dict[str, Any]]:
     config = copy.deepcopy(access.config) or {}
     with ExitStack() as stack:
         for section, inner in (("clusters", "cluster"), ("users", "user")):
-            for item in config[section]:
+            for item in config.get(section, ()):  # none in a pod
                 for key in _DATA_KEYS:
                     data = item[inner].pop(f"{key}-data", None)
                     if data:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -275,6 +276,7 @@ def guard_command(change: str) -> int:
     """Wait for a confirmation and take changes back without it (run by `policy apply`)."""
     from installer.wiring.policies import run_guard
 
+    os.chdir("/")  # it must not keep a folder busy
     outcome = asyncio.run(run_guard(change))
     output.talk(printable(f"{change}: {outcome}"))
     return ExitCode.OK if outcome in ("confirmed", "reverted") else ExitCode.FAILED
