@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pty
@@ -20,7 +21,9 @@ import yaml
 
 from installer.adapters.store.pending import FilePending
 from installer.cli.main import run
+from installer.domain.flows import times
 from tests.support.apiserver import ApiServer
+from tests.support.observer import Observer, serve
 from tests.support.policy_server import CNPS, apply, install_crds
 
 NAMES = CNPS.format("demo")
@@ -347,6 +350,53 @@ def test_in_a_pod_the_service_account_is_used(desk: Desk) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert {tuple(one["verbs"]) for one in json.loads(done.stdout)} == {()}
+
+
+async def test_new_drops_are_told_after_applying(desk: Desk) -> None:
+    server = Observer()
+    path = desk.write(policy("frontend"))
+    async with serve(server) as address:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "installer", "policy", "apply", "-f", path, "--yes", "--no-wait",
+            "--watch", "2s", "--server", address, "--kubeconfig", str(desk.kubeconfig),
+            stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        await server.wait_streams(1)
+        assert desk.live() is not None
+        await server.add(_dropped("intruder", "backend"))
+        _, err = await process.communicate()
+    assert process.returncode == 0
+    assert "new drop: demo/intruder -> demo/backend 80/TCP, 1 flows" in err.decode()
+
+
+def _dropped(source: str, dest: str) -> dict[str, Any]:
+    moment = times.from_ns(time.time_ns())
+    ends = [
+        {"namespace": "demo", "labels": [f"k8s:app={app}", "k8s:io.kubernetes.pod.namespace=demo"], "pod_name": app}
+        for app in (source, dest)
+    ]
+    flow = {
+        "time": moment,
+        "verdict": "DROPPED",
+        "drop_reason_desc": "POLICY_DENIED",
+        "IP": {"source": "10.0.0.1", "destination": "10.0.0.2", "ipVersion": "IPv4"},
+        "l4": {"TCP": {"source_port": 40000, "destination_port": 80, "flags": {"SYN": True}}},
+        "source": ends[0],
+        "destination": ends[1],
+        "event_type": {"type": 1},
+    }
+    return {"flow": flow, "node_name": "node-a", "time": moment}
+
+
+def test_a_hubble_that_is_away_does_not_undo_the_change(desk: Desk) -> None:
+    path = desk.write(policy("one"))
+    code, _, err = desk.run("apply", "-f", path, "--yes", "--no-wait", "--watch", "1s", "--server", "127.0.0.1:1")
+    assert code == 0
+    assert "warning: the flows cannot be watched" in err
+    assert desk.live() is not None
+    code, _, err = desk.run("apply", "-f", desk.write(policy("two")), "--yes", "--watch", "soon")
+    assert (code, peers(desk.live())) == (2, ["one"])
+    assert "E-POL-004" in err
 
 
 def test_a_kind_that_the_cluster_does_not_know(desk: Desk) -> None:
