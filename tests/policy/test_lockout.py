@@ -12,7 +12,7 @@ RELAY = pod("kube-system", "hubble-relay-1", {"k8s-app": "hubble-relay"}, accoun
 UI = pod("kube-system", "hubble-ui-1", {"k8s-app": "hubble-ui"}, account="hubble-ui")
 BEEYARD = pod("tools", "beeyard-1", {"app.kubernetes.io/name": "beeyard"}, account="beeyard")
 PODS = (*SHOP, RELAY, UI, BEEYARD)
-EVERYWHERE = {"endpointSelector": {}}
+EVERYWHERE: Raw = {"endpointSelector": {}}
 FIREWALL = Settings(host_firewall=True)
 
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from installer.domain.policy.engine import Engine
-from installer.domain.policy.explain import side_sentence
+from installer.domain.policy.explain import sentence
 from installer.domain.policy.impact import group
 from installer.domain.policy.labels import SERVICE_ACCOUNT
 from installer.domain.policy.lint.resolvers import resolvers
-from installer.domain.policy.model import Decision, Direction, Origin, Peer, Side, Traffic, Verdict, address, entity
+from installer.domain.policy.model import Decision, Origin, Peer, Traffic, Verdict, address, entity
 from installer.domain.policy.world import Pod, World, with_changes
 
 Raw = Mapping[str, Any]
@@ -184,11 +184,8 @@ class _Guard:
 
     def _danger(self, code: str, text: str, traffic: Traffic, count: int) -> Danger:
         verdict = self._after.verdict(traffic)
-        side, direction = (
-            verdict.deciding or Side(Decision.DENY, "default-deny"),
-            verdict.direction or Direction.INGRESS,
-        )
-        return Danger(code, text, side_sentence(traffic, side, direction), side.origins, count)
+        side = verdict.deciding
+        return Danger(code, text, sentence(traffic, verdict), side.origins if side else (), count)
 
 
 def _calls_the_api(pod: Pod) -> bool:

@@ -101,8 +101,9 @@ def _is_plain(text: str) -> bool:
 
 def _parent(data: Any, path: Path, *, make: bool) -> Any:
     """Return what holds the last part of a path; mappings on the way are made where they are missing."""
-    for part in path[:-1]:
-        if make and isinstance(data, dict) and part not in data:
+    for place, part in enumerate(path[:-1]):
+        named = all(isinstance(one, str) for one in path[place:])
+        if make and named and isinstance(data, dict) and part not in data:
             data[part] = CommentedMap()
         data = data[part]
     if not isinstance(data, dict | list):
