@@ -77,7 +77,7 @@ class Remedies:
         ]
         found = [remedy for direction in denied for remedy in self._of_side(direction, traffic)]
         unique = {repr((remedy.after, remedy.rest)): remedy for remedy in found}
-        return sorted(unique.values(), key=lambda remedy: (remedy.opens, remedy.before is None, remedy.title))
+        return sorted(unique.values(), key=lambda remedy: (remedy.opens, remedy.before is None, _size(remedy)))
 
     def _of_side(self, direction: Direction, traffic: Traffic) -> Iterable[Remedy]:
         side = self._engine.side(direction, traffic)
@@ -259,6 +259,12 @@ class Remedies:
             if (item.get("kind"), namespace, metadata.get("name")) == (origin.kind, origin.namespace, origin.name):
                 return item
         return None
+
+
+def _size(remedy: Remedy) -> int:
+    """Return how much changes, roughly."""
+    changes = ((remedy.before, remedy.after), *remedy.rest)
+    return sum(abs(len(repr(after)) - len(repr(before))) for before, after in changes)
 
 
 def _ends(direction: Direction, traffic: Traffic) -> tuple[Peer, Peer]:
