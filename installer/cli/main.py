@@ -48,12 +48,13 @@ def run(arguments: list[str]) -> int:
     """Run the command and return its exit code."""
     import click
 
-    from installer.cli import output
+    from installer.cli.options import Chosen
     from installer.domain.errors import BeeyardError, ExitCode
 
+    chosen = Chosen()
     debug = "--debug" in arguments or bool(os.environ.get("BEEYARD_DEBUG"))
     try:
-        result = root().main(arguments, prog_name="beeyard", standalone_mode=False)
+        result = root().main(arguments, prog_name="beeyard", standalone_mode=False, obj=chosen)
         return int(result) if isinstance(result, int) else ExitCode.OK
     except click.exceptions.Exit as stop:
         return stop.exit_code
@@ -65,13 +66,24 @@ def run(arguments: list[str]) -> int:
     except BeeyardError as problem:
         if debug:
             raise
-        output.error(problem, log=str(problem.details.get("log", "")))
+        tell(problem, chosen.output)
         return problem.exit_code
     except Exception as problem:  # the last line of defence: no traceback without --debug
         if debug:
             raise
-        output.error(unexpected(problem))
+        tell(unexpected(problem), chosen.output)
         return ExitCode.FAILED
+
+
+def tell(problem: BeeyardError, form: str) -> None:
+    """Write an error to stderr, and to stdout as JSON or as an event where that was asked for."""
+    from installer.cli import output
+
+    if form == "json":
+        output.data_json({"error": problem.to_dict()})
+    elif form == "ndjson":
+        output.data_json({"event": "error", "error": problem.to_dict()}, compact=True)
+    output.error(problem, log=str(problem.details.get("log", "")))
 
 
 def unexpected(problem: Exception) -> BeeyardError:

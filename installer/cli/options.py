@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
@@ -10,8 +11,39 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def output_option(*formats: str) -> Callable[[F], F]:
-    """``-o``: the first format is the default."""
+@dataclass
+class Chosen:
+    """What ``beeyard`` has to know of a command after it failed; the context's object."""
+
+    output: str = ""
+    """Format of errors on stdout: json, ndjson, or none."""
+
+
+class CommandGroup(click.Group):
+    """A group whose help tells of every command in a whole sentence."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands; long lines are wrapped, not cut."""
+        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        rows = [(name, one.get_short_help_str(limit=200)) for name, one in found if one and not one.hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def examples(*lines: str) -> str:
+    """Return the epilog of a command: examples, each on a line of its own however narrow the terminal."""
+    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
+
+
+def output_option(*formats: str, events: bool = False) -> Callable[[F], F]:
+    """``-o``: the first format is the default. An error is told in this format too, as an event where it has events."""
+
+    def choose(ctx: click.Context, param: click.Parameter, value: str) -> str:
+        del param
+        if isinstance(ctx.obj, Chosen) and value == "json":
+            ctx.obj.output = "ndjson" if events else "json"
+        return value
+
     return click.option(
         "-o",
         "--output",
@@ -19,6 +51,7 @@ def output_option(*formats: str) -> Callable[[F], F]:
         type=click.Choice(formats),
         default=formats[0],
         show_default=True,
+        callback=choose,
         help="Format of what goes to stdout.",
     )
 

@@ -9,13 +9,13 @@ import click
 
 from installer.cli import output
 from installer.cli.commands.install import load
-from installer.cli.options import config_options, output_option
+from installer.cli.options import CommandGroup, config_options, output_option
 from installer.domain.errors import ExitCode, UsageError
 from installer.services import config
 from installer.wiring.cluster import find_asset
 
 
-@click.group("config")
+@click.group("config", cls=CommandGroup)
 def command() -> None:
     """Make, check and show beeyard.yaml and the Helm values.
 

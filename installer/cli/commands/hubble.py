@@ -10,13 +10,13 @@ import click
 from installer.cli import output
 from installer.cli.commands import hubble_server
 from installer.cli.commands.install import run_to_end
-from installer.cli.options import output_option
+from installer.cli.options import CommandGroup, output_option
 from installer.cli.render_events import Renderer, renderer
 from installer.domain.errors import ExitCode
 from installer.domain.plan_text import plan_text
 
 
-@click.group("hubble")
+@click.group("hubble", cls=CommandGroup)
 def command() -> None:
     """Look at Hubble, reach it, and switch it on or off."""
 
@@ -30,7 +30,7 @@ for look in hubble_server.COMMANDS:
 @click.option("--metrics", default="", metavar="LIST", help="Metrics by comma, such as dns,drop,tcp,flow.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
 @click.option("--timeout", type=click.FloatRange(min=1), default=300.0, show_default=True, help="Seconds until ready.")
-@output_option("text", "json")
+@output_option("text", "json", events=True)
 def enable(ui: bool, metrics: str, **options: Any) -> int:
     """Add Hubble: server in the agents, Relay, and the UI."""
     names = [name.strip() for name in metrics.split(",") if name.strip()]
@@ -41,7 +41,7 @@ def enable(ui: bool, metrics: str, **options: Any) -> int:
 @command.command("disable")
 @click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
 @click.option("--timeout", type=click.FloatRange(min=1), default=300.0, show_default=True, help="Seconds until ready.")
-@output_option("text", "json")
+@output_option("text", "json", events=True)
 def disable(**options: Any) -> int:
     """Take Hubble out: server, Relay and UI."""
     show = renderer(options["output_format"])

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from installer.cli import output
-from installer.cli.options import config_options, output_option
+from installer.cli.options import config_options, examples, output_option
 from installer.cli.render_events import Renderer, renderer
 from installer.domain.config_layers import Layer, Resolved, nest
 from installer.domain.errors import BeeyardError, ExitCode, InterruptedRunError, UsageError
@@ -19,7 +19,15 @@ from installer.domain.plan_text import plan_text
 from installer.services import config
 
 
-@click.command("install")
+@click.command(
+    "install",
+    epilog=examples(
+        "sudo beeyard install --yes",
+        "sudo beeyard install -f beeyard.yaml --dry-run",
+        "sudo beeyard install --yes --bundle ./bundle.tar.zst",
+        "sudo beeyard install --yes --set k3s.clusterCIDR=10.52.0.0/16 --no-hubble",
+    ),
+)
 @config_options
 @click.option("-y", "--yes", is_flag=True, help="Do it without asking.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
@@ -33,19 +41,12 @@ from installer.services import config
 @click.option(
     "--timeout", type=click.FloatRange(min=1), default=600.0, show_default=True, help="Seconds until all must be ready."
 )
-@output_option("text", "json")
+@output_option("text", "json", events=True)
 def command(**options: Any) -> int:
-    r"""Make this host a k3s cluster with Cilium and Hubble.
+    """Make this host a k3s cluster with Cilium and Hubble.
 
     Shows the plan and asks; --yes goes ahead. Stopped part-way, the same command goes on where it stopped; on a
     finished cluster it changes nothing.
-
-    \b
-    Examples:
-      sudo beeyard install --yes
-      sudo beeyard install -f beeyard.yaml --dry-run
-      sudo beeyard install --yes --bundle ./bundle.tar.zst
-      sudo beeyard install --yes --set k3s.clusterCIDR=10.52.0.0/16 --no-hubble
     """
     if options["output_format"] == "json" and not (options["yes"] or options["dry_run"]):
         raise UsageError("-o json cannot ask", fix="Add --yes or --dry-run.", code="E-CLI-001")

@@ -14,11 +14,13 @@ from installer.cli.observe.arguments import (
     COLOURS,
     OUTPUTS,
     TIME_FORMATS,
+    Count,
     ObserveCommand,
     filter_options,
     given_flags,
     offers,
 )
+from installer.cli.options import examples
 from installer.cli.server_options import NAMES, server_options
 from installer.domain.errors import BeeyardError, ExitCode, UsageError
 from installer.domain.text import printable
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from installer.cli.observe.streams import Streams
 
 KINDS = ("flows", "agent-events", "debug-events")
-_COUNT = click.IntRange(min=0, max=2**64 - 1)
+_COUNT = Count()
 
 
 def _selectors(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -117,7 +119,16 @@ def _others(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-@click.command("observe", cls=ObserveCommand)
+@click.command(
+    "observe",
+    cls=ObserveCommand,
+    epilog=examples(
+        "beeyard observe -f --verdict DROPPED --explain",
+        "beeyard observe -f --where 'dst.ns=prod and port>1024'",
+        "beeyard observe --since 10m --group-by src.workload,dst.workload,verdict --top 10",
+        "beeyard observe --input-file flows.jsonl -n shop -o csv",
+    ),
+)
 @click.argument("kind", type=click.Choice(KINDS), default="flows", required=False)
 @_selectors
 @_formats
@@ -126,7 +137,10 @@ def _others(function: Callable[..., Any]) -> Callable[..., Any]:
 @server_options
 @click.pass_context
 def command(ctx: click.Context, /, kind: str, **options: Any) -> int:
-    """Watch flows, or an agent's events, with the options of `hubble observe` and more."""
+    """Watch flows, or an agent's events, with the options of `hubble observe` and more.
+
+    Filters of one kind are alternatives, those of different kinds must all hold. Expressions: docs/observe-filters.md.
+    """
     from installer.cli.observe.streams import ReaderGoneError, Streams
 
     streams = Streams(silent=options["silent_errors"])

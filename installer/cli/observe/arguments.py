@@ -7,6 +7,7 @@ follows it. Click knows them too, for ``--help`` and for the completion of value
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -127,7 +128,7 @@ class ObserveCommand(click.Command):
         rows: dict[str, list[tuple[str, str]]] = {"Filters": [], "Options": []}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
-            if record is not None:
+            if record is not None and not isinstance(param, click.Argument):
                 rows["Filters" if isinstance(param, _FilterOption) else "Options"].append(record)
         for title in ("Options", "Filters"):
             with formatter.section(title):
@@ -145,6 +146,17 @@ def given_flags(ctx: click.Context) -> Sequence[FlagValue]:
         raise problem
     flags: Sequence[FlagValue] = ctx.meta[FLAGS_KEY]
     return flags
+
+
+class Count(click.ParamType[int]):
+    """A number of flows, a uint64 as in the API; help does not tell that range."""
+
+    name = "integer"
+    _range = click.IntRange(min=0, max=2**64 - 1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        return int(self._range.convert(value, param, ctx))
 
 
 class _FilterOption(click.Option):

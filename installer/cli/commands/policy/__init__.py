@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from installer.cli.commands.policy import ask, change, check, learn, look, may, new
+from installer.cli.options import CommandGroup
 
 
-@click.group("policy")
+@click.group("policy", cls=CommandGroup)
 def command() -> None:
     """Check, try out, change and draw network policies.
 

@@ -19,7 +19,7 @@ from installer.cli.commands.policy.common import (
     usable,
     world_of,
 )
-from installer.cli.options import output_option
+from installer.cli.options import examples, output_option
 from installer.domain.errors import ExitCode, UsageError
 from installer.domain.policy.engine import Engine, compile_policies
 from installer.domain.policy.explain import sentence, side_sentence
@@ -31,7 +31,13 @@ from installer.domain.policy.world import World, with_changes
 from installer.domain.text import printable
 
 
-@click.command("simulate")
+@click.command(
+    "simulate",
+    epilog=examples(
+        "beeyard policy simulate --from demo/frontend --to demo/backend --port 80",
+        "beeyard policy simulate --from world --to demo/web --port 80 --method POST --path /login -f new.yaml",
+    ),
+)
 @click.option("--from", "source", required=True, metavar="WHO", help="Who connects, such as demo/frontend or world.")
 @click.option("--to", "dest", required=True, metavar="WHO", help="To whom, such as demo/backend or api.example.org.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Destination port (ICMP: the type).")
@@ -50,13 +56,7 @@ from installer.domain.text import printable
 @reach_options
 @output_option("text", "json")
 def simulate_command(**options: Any) -> int:
-    r"""Say whether one connection or request would be allowed, and which rule decides.
-
-    \b
-    Examples:
-      beeyard policy simulate --from demo/frontend --to demo/backend --port 80
-      beeyard policy simulate --from world --to demo/web --port 80 --method POST --path /login -f new.yaml
-    """
+    """Say whether one connection or request would be allowed, and which rule decides."""
     world = asyncio.run(world_of(options))
     engine = world.engine()
     traffic = Traffic(
@@ -184,7 +184,13 @@ def graph_command(form: str, namespaces: tuple[str, ...], **options: Any) -> int
     return ExitCode.OK
 
 
-@click.command("impact")
+@click.command(
+    "impact",
+    epilog=examples(
+        "beeyard policy impact -f new.yaml --last 1h",
+        "beeyard policy impact -f new.yaml --base policies/ --flows flows.jsonl --fail-on-deny",
+    ),
+)
 @file_option("Policies as they would be: files, folders or -.")
 @click.option("--delete", "removed", multiple=True, metavar="[NAMESPACE/]NAME", help="Policy that would be deleted.")
 @click.option("--base", multiple=True, metavar="PATH", help="Policies as they are; else those of the cluster.")
@@ -194,13 +200,7 @@ def graph_command(form: str, namespaces: tuple[str, ...], **options: Any) -> int
 @reach_options
 @output_option("text", "json")
 def impact_command(**options: Any) -> int:
-    r"""Say which observed connections a change of policies would cut or open.
-
-    \b
-    Examples:
-      beeyard policy impact -f new.yaml --last 1h
-      beeyard policy impact -f new.yaml --base policies/ --flows flows.jsonl --fail-on-deny
-    """
+    """Say which observed connections a change of policies would cut or open."""
     if not (options["files"] or options["removed"]):
         raise UsageError("nothing would change", fix="Name changed policies with -f, or --delete.", code="E-POL-014")
     impact, source = asyncio.run(_impact(options))

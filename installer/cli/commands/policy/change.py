@@ -22,6 +22,7 @@ from installer.cli.commands.policy.common import (
     usable,
 )
 from installer.cli.commands.policy.watching import watch_changes, watch_options
+from installer.cli.options import examples
 from installer.domain.errors import BeeyardError, ExitCode, InterruptedRunError, RefusedError, UsageError
 from installer.domain.policy.world import World, key_of
 from installer.domain.text import printable
@@ -58,7 +59,12 @@ def _show(edit: Edit) -> None:
         output.talk(printable(f"conflict: both changed {place}"))
 
 
-@click.command("apply")
+@click.command(
+    "apply",
+    epilog=examples(
+        "beeyard policy apply -f web.yaml --confirm-within 60s --watch 15s",
+    ),
+)
 @file_option("Policies to apply: files, folders or -.", required=True)
 @click.option("-y", "--yes", is_flag=True, help="Do it without asking.")
 @click.option("--reason", default="", help="Why, for the history.")
@@ -78,14 +84,10 @@ def _show(edit: Edit) -> None:
 @watch_options
 @reach_options
 def apply_command(**options: Any) -> int:
-    r"""Apply policies: try them on the server, show the difference, ask, write, and read back what agents say.
+    """Apply policies: try them on the server, show the difference, ask, write, and read back what agents say.
 
     An object that someone else changed meanwhile is never overwritten. Every change is kept (policy history) and can
     be taken back (policy rollback).
-
-    \b
-    Example:
-      beeyard policy apply -f web.yaml --confirm-within 60s --watch 15s
     """
     wanted = usable(options["files"])
     if not wanted:

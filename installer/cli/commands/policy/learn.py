@@ -9,7 +9,7 @@ import click
 
 from installer.cli import output
 from installer.cli.commands.policy.common import flow_options, flows_of, offline_option, opened, reach_options
-from installer.cli.options import output_option
+from installer.cli.options import examples, output_option
 from installer.domain.errors import ExitCode
 from installer.domain.flows.flow import Answer
 from installer.domain.policy.model import Direction
@@ -19,7 +19,13 @@ from installer.domain.policy.world import World
 from installer.domain.text import printable
 
 
-@click.command("suggest")
+@click.command(
+    "suggest",
+    epilog=examples(
+        "beeyard policy suggest -n shop --last 1h > shop.yaml",
+        "beeyard policy suggest --flows flows.jsonl --offline --for shop/api",
+    ),
+)
 @click.option("-n", "--namespace", "namespaces", multiple=True, help="Write policies for this namespace; repeatable.")
 @click.option("--for", "workloads", multiple=True, metavar="NAMESPACE/WORKLOAD", help="Only for this; repeatable.")
 @click.option(
@@ -32,13 +38,7 @@ from installer.domain.text import printable
 @reach_options
 @output_option("yaml", "json")
 def suggest_command(**options: Any) -> int:
-    r"""Draw least-privilege policies from flows, and prove that they allow what was seen.
-
-    \b
-    Examples:
-      beeyard policy suggest -n shop --last 1h > shop.yaml
-      beeyard policy suggest --flows flows.jsonl --offline --for shop/api
-    """
+    """Draw least-privilege policies from flows, and prove that they allow what was seen."""
     found = asyncio.run(_suggest(options))
     if options["output_format"] == "json":
         output.data_json(_as_dict(found))

@@ -9,7 +9,7 @@ import click
 
 from installer.cli import output
 from installer.cli.commands.policy.common import render_report
-from installer.cli.options import output_option
+from installer.cli.options import examples, output_option
 from installer.domain.errors import ExitCode, UsageError
 from installer.domain.policy.documents import read_documents
 from installer.domain.policy.findings import Report
@@ -18,7 +18,13 @@ from installer.domain.policy.validation import validate
 from installer.services.policies.cookbook import Recipe
 
 
-@click.command("new")
+@click.command(
+    "new",
+    epilog=examples(
+        "beeyard policy new",
+        "beeyard policy new allow-frontend-to-backend -n shop --set client=web --set server=api > api.yaml",
+    ),
+)
 @click.argument("template", required=False)
 @click.option("--name", help="Name of the policy.")
 @click.option("-n", "--namespace", help="Its namespace.")
@@ -27,13 +33,7 @@ from installer.services.policies.cookbook import Recipe
 def new_command(
     template: str | None, name: str | None, namespace: str | None, sets: tuple[str, ...], output_format: str
 ) -> int:
-    r"""Write a recipe of the cookbook to stdout, to begin with; without TEMPLATE list them.
-
-    \b
-    Examples:
-      beeyard policy new
-      beeyard policy new allow-frontend-to-backend -n shop --set client=web --set server=api > api.yaml
-    """
+    """Write a recipe of the cookbook to stdout, to begin with; without TEMPLATE list them."""
     from installer.wiring.policies import cookbook
 
     recipes = cookbook()
