@@ -233,8 +233,10 @@ class FlowFeed:
             except BeeyardError as error:
                 if error.code != MASK_REFUSED or not mask:
                     raise
+                first = request.mask not in self._masks
                 self._masks[request.mask] = smaller(mask)
-                yield Notice(error.code, "A server is older than a field asked for; others are read", error.why)
+                if first:
+                    yield Notice(error.code, "A server does not know every field that is asked for; it is asked for fewer")
 
     def _judged(
         self, batch: Sequence[Answer], *, window: OrderingWindow | None = None, whole_ring: bool = False
