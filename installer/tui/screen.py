@@ -8,11 +8,11 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.screen import Screen
-from textual.widgets import Footer
 from textual.worker import Worker
 
 from installer.tui.actions import Action, bindings
 from installer.tui.connection import ConnectionChanged
+from installer.tui.widgets.action_bar import ActionBar
 from installer.tui.widgets.banner import ConnectionBanner
 from installer.tui.widgets.status import StatusBar
 from installer.tui.widgets.tabs import AreaTab, AreaTabs
@@ -51,7 +51,7 @@ class AreaScreen(Screen[None]):
         with Container(id="body"):
             yield from self.compose_body()
         yield StatusBar()
-        yield Footer(show_command_palette=False)
+        yield ActionBar()
 
     def compose_body(self) -> ComposeResult:
         """Make the area's own widgets."""
