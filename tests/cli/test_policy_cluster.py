@@ -138,8 +138,11 @@ def test_from_nothing_and_back(desk: Desk) -> None:
     history = json.loads(desk.run("history", "-o", "json")[1])
     assert [(one["action"], one["reason"]) for one in history] == [("create", "first try"), ("update", "")]
     assert "+        app: two" in desk.run("history", second)[1]
-    assert desk.run("rollback", second, "--yes")[0] == 0
+    code, out, _ = desk.run("rollback", second, "--yes")
+    assert code == 0
+    assert "-        app: two" in out
     assert peers(desk.live()) == ["one"]
+    assert desk.run("rollback", second, "--yes")[0] == 5  # it is not there any more
     assert desk.run("delete", "demo/backend", "--yes")[0] == 0
     assert desk.live() is None
     last = json.loads(desk.run("history", "-o", "json")[1])[-1]

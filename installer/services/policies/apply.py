@@ -195,13 +195,17 @@ class Policies:
         Raises:
             RefusedError: ``E-POL-021`` the object was changed again since.
         """
+        edit = await self.prepare_rollback(change)
+        return await self.apply(edit, reason=reason or f"take back {change.id}", reverts=change.id)
+
+    async def prepare_rollback(self, change: Change) -> Edit:
+        """Look at what taking a change back would do; it is in conflict when the object was changed again since."""
         kind, namespace, name = change.kind, change.namespace, change.name
         live = await self._kube.get(_resource(kind), name, namespace=namespace or None)
         edit = Edit(change.before, change.after, live, owners=owners(live) if live else [])
         if clean(live or {}) != clean(change.after or {}):
             edit.conflicts = (Conflict((), change.after, change.before, live),)
-        text = reason or f"take back {change.id}"
-        return await self.apply(edit, reason=text, reverts=change.id)
+        return edit
 
     def history(self) -> list[Change]:
         """Return the changes of this cluster, the oldest first."""

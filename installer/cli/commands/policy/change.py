@@ -239,9 +239,13 @@ async def _rollback(change: str, options: dict[str, Any]) -> int:
                 fix="`beeyard policy history` lists them.",
                 code="E-POL-015",
             )
-        if not options["yes"]:
-            await _agree()
-        applied = await cluster.policies.rollback(one, reason=options["reason"])
+        edit = await cluster.policies.prepare_rollback(one)
+        _show(edit)
+        if not edit.conflicts:  # else applying tells of them
+            await Rights(cluster.kube).need([edit])
+            if not options["yes"]:
+                await _agree()
+        applied = await cluster.policies.apply(edit, reason=options["reason"] or f"take back {one.id}", reverts=one.id)
         output.talk(printable(f"done: {applied.edit.action} {applied.edit.name}  ({applied.change})"))
     return ExitCode.OK
 
