@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import importlib.util
 import ipaddress
 import socket
 import subprocess
@@ -17,19 +16,16 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.envoy_image import envoy
+
 MANIFEST = Path(__file__).parents[2] / "manifests" / "demo" / "envoy.yaml"
 OBJECTS: dict[str, Any] = {obj["kind"]: obj for obj in yaml.safe_load_all(MANIFEST.read_text())}
 SECONDS = 60.0
 
-if importlib.util.find_spec("envoy") is None:
+ENVOY = str(envoy() or "")
+
+if not ENVOY:
     pytest.skip("there is no Envoy for this architecture", allow_module_level=True)
-
-
-def envoy() -> str:
-    spec = importlib.util.find_spec("envoy")
-    assert spec is not None
-    assert spec.origin is not None
-    return str(Path(spec.origin).parent / "_bin" / "envoy")
 
 
 def bootstrap() -> dict[str, Any]:
@@ -46,7 +42,7 @@ def arguments(config: Path) -> list[str]:
     """Return the command of the Deployment, with another file."""
     command = pod()["containers"][0]["command"]
     assert command[:3] == ["envoy", "-c", "/etc/envoy/envoy.yaml"]
-    return [envoy(), "-c", str(config), *command[3:]]
+    return [ENVOY, "-c", str(config), *command[3:]]
 
 
 def free_ports(count: int) -> list[int]:
@@ -184,7 +180,7 @@ def test_a_service_that_is_away_is_told(tmp_path: Path) -> None:
 
 def test_the_pod_runs_what_was_tested_here() -> None:
     (container,) = pod()["containers"]
-    version = subprocess.run([envoy(), "--version"], capture_output=True, text=True, check=True).stdout
+    version = subprocess.run([ENVOY, "--version"], capture_output=True, text=True, check=True).stdout
     tag = container["image"].rpartition("-v")[2]
     assert f"/{tag}/" in version
     listeners = [one["address"]["socket_address"] for one in bootstrap()["static_resources"]["listeners"]]
