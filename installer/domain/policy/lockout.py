@@ -13,8 +13,8 @@ from installer.domain.policy.engine import Engine
 from installer.domain.policy.explain import sentence
 from installer.domain.policy.impact import group
 from installer.domain.policy.labels import SERVICE_ACCOUNT
-from installer.domain.policy.lint.resolvers import resolvers
 from installer.domain.policy.model import Decision, Origin, Peer, Traffic, Verdict, address, entity
+from installer.domain.policy.resolvers import resolvers
 from installer.domain.policy.world import Pod, World, with_changes
 
 Raw = Mapping[str, Any]

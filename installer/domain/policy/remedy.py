@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from installer.domain.policy.engine import Engine, compile_policies
-from installer.domain.policy.entry import Entry
+from installer.domain.policy.entry import Entry, PortRule
 from installer.domain.policy.impact import app_name
 from installer.domain.policy.model import Decision, Direction, HTTPRequest, Knowledge, Origin, Peer, Traffic
 from installer.domain.policy.suggest_rules import Evidence, Observed, Surroundings, draft_rules, path_template
@@ -116,7 +116,7 @@ class Remedies:
         """Take the denying rules out of every policy that has some: only the peer or port where that is enough."""
         names = ", ".join(dict.fromkeys(f"{origin.kind} {origin.object_name}" for origin in origins))
         for narrow in (True, False):
-            changes = self._less_denied(direction, traffic, origins, narrow=narrow)
+            changes = self._less_denied(traffic, origins, narrow=narrow)
             if not changes:
                 continue
             what = "the peer or port" if narrow else "the rule"
@@ -126,45 +126,41 @@ class Remedies:
                 title += ", and add a rule that allows it"
             yield title, changes
 
-    def _less_denied(
-        self, direction: Direction, traffic: Traffic, origins: Sequence[Origin], *, narrow: bool
-    ) -> list[Change]:
+    def _less_denied(self, traffic: Traffic, origins: Sequence[Origin], *, narrow: bool) -> list[Change]:
         """Return the policies without their denies; empty where an object is not known or nothing can be narrowed."""
         changed: dict[int, tuple[Raw, dict[str, Any]]] = {}
+        by_rule: dict[tuple[str, str, str, tuple[str | int, ...]], list[Origin]] = {}
+        for origin in origins:
+            path = origin.path[: _rule_length(origin.path)]
+            by_rule.setdefault((origin.kind, origin.namespace, origin.name, path), []).append(origin)
         narrowed = False
-        for origin in sorted(set(origins), key=lambda one: _order(one.path), reverse=True):
-            before = self._object(origin)
+        for (_, _, _, path), found in sorted(by_rule.items(), key=lambda one: _order(one[0][3]), reverse=True):
+            before = self._object(found[0])
             if before is None:
                 return []
             after = changed.setdefault(id(before), (before, copy.deepcopy(dict(before))))[1]
-            path = origin.path[: _rule_length(origin.path)]
-            if narrow and self._narrow(after, origin, direction, traffic):
+            if narrow and self._narrow(after, path, found, traffic):
                 narrowed = True
-            elif _there(after, path):
+            else:
                 _remove(after, path)
         return list(changed.values()) if narrowed or not narrow else []
 
-    def _narrow(self, after: dict[str, Any], origin: Origin, direction: Direction, traffic: Traffic) -> bool:
+    def _narrow(
+        self, after: dict[str, Any], path: tuple[str | int, ...], origins: Sequence[Origin], traffic: Traffic
+    ) -> bool:
         """Take only the peers that fit out of a deny, or only the ports; False where nothing would be left."""
-        entry = next((one for one in self._entries(direction, traffic) if one.origin == origin), None)
-        item = _at(after, origin.path[: _rule_length(origin.path)])
-        if entry is None or not isinstance(item, dict):
+        direction = Direction.INGRESS if "ingress" in str(path[-2]) else Direction.EGRESS
+        entries = [one for one in self._entries(direction, traffic) if one.origin in origins]
+        item = _at(after, path)
+        if not entries or not isinstance(item, dict):
             return False
-        peer = _ends(direction, traffic)[1]
         lists = [value for key, value in item.items() if key.startswith(("from", "to")) and key != "toPorts"]
-        if entry.peers and len(lists) == 1 and len(lists[0]) == len(entry.peers):
-            left = [raw for raw, rule in zip(lists[0], entry.peers, strict=True) if rule.matches(peer) is False]
-            if left:
-                lists[0][:] = left
-                return True
-        if len(origin.path) > _rule_length(origin.path) and origin.path[-2:-1] == ("toPorts",) and entry.ports:
-            ports = _at(after, origin.path)["ports"]
-            fits = [rule.matches(traffic.protocol, traffic.port, traffic.dest) for rule in entry.ports]
-            left = [raw for raw, hit in zip(ports, fits, strict=True) if hit is False]
-            if left:
-                ports[:] = left
-                return True
-        return False
+        if len(lists) == 1 and _less_peers(lists[0], entries[0], _ends(direction, traffic)[1]):
+            return True
+        ported = [one for one in entries if one.origin.path[-2:-1] == ("toPorts",) and one.ports]
+        return len(ported) == len(entries) and all(
+            _less_ports(_at(after, one.origin.path), one.ports or (), traffic) for one in ported
+        )
 
     def _entries(self, direction: Direction, traffic: Traffic) -> Iterable[Entry]:
         for rule in self._engine.selected(_ends(direction, traffic)[0], direction):
@@ -261,6 +257,25 @@ class Remedies:
         return None
 
 
+def _less_peers(raw: list[Any], entry: Entry, peer: Peer) -> bool:
+    """Take a peer out of a rule's list; False where the list does not tell it or nothing would be left."""
+    if not entry.peers or len(raw) != len(entry.peers):
+        return False
+    left = [one for one, rule in zip(raw, entry.peers, strict=True) if rule.matches(peer) is False]
+    if left:
+        raw[:] = left
+    return bool(left)
+
+
+def _less_ports(raw: dict[str, Any], rules: Sequence[PortRule], traffic: Traffic) -> bool:
+    """Take a port out of an item of toPorts; False where nothing would be left."""
+    hits = [rule.matches(traffic.protocol, traffic.port, traffic.dest) for rule in rules]
+    left = [one for one, hit in zip(raw["ports"], hits, strict=True) if hit is False]
+    if left:
+        raw["ports"][:] = left
+    return bool(left)
+
+
 def _size(remedy: Remedy) -> int:
     """Return how much changes, roughly."""
     changes = ((remedy.before, remedy.after), *remedy.rest)
@@ -289,14 +304,6 @@ def _at(raw: Any, path: Sequence[str | int]) -> Any:
     for part in path:
         raw = raw[part]
     return raw
-
-
-def _there(raw: Any, path: Sequence[str | int]) -> bool:
-    try:
-        _at(raw, path)
-    except (KeyError, IndexError, TypeError):
-        return False
-    return True
 
 
 def _remove(raw: Any, path: Sequence[str | int]) -> None:

@@ -11,6 +11,7 @@ from installer.domain.policy.choose_labels import Choice, choose_labels
 from installer.domain.policy.impact import app_name
 from installer.domain.policy.labels import CLUSTER, NAMESPACE
 from installer.domain.policy.model import Direction, DNSQuery, HTTPRequest, Peer, Settings, Traffic
+from installer.domain.policy.resolvers import USUAL, answers_dns
 
 _API_PORTS = (443, 6443)
 _ENTITIES = ("host", "remote-node", "kube-apiserver", "ingress", "health", "init", "unmanaged")
@@ -74,6 +75,11 @@ class Surroundings:
         self.notes: list[str] = []
         self._chosen: dict[tuple[str, ...], Choice] = {}
 
+    @property
+    def resolver(self) -> Peer:
+        """Who answers DNS, as seen or as usual."""
+        return next((peer for peer in self._pods if answers_dns(peer)), USUAL)
+
     def choose(self, wanted: Sequence[Peer]) -> Choice:
         """Choose labels for pods of one namespace."""
         mine = {peer.labels for peer in wanted}
@@ -123,7 +129,26 @@ def draft_rules(
             slot[1].append(value)
             for one in part:
                 slot[2].join(one.evidence)
-    return [({kind: _unique(values), **layer4}, evidence) for (kind, _), (layer4, values, evidence) in merged.items()]
+    found = [({kind: _unique(values), **layer4}, evidence) for (kind, _), (layer4, values, evidence) in merged.items()]
+    if queries and not any(_is_dns(one) for one in observed):
+        found.append((_companion(namespace, queries, surroundings), Evidence()))
+    return found
+
+
+def _is_dns(one: Observed) -> bool:
+    return one.traffic.port == 53 and not one.is_icmp
+
+
+def _companion(namespace: str, queries: Sequence[str], around: Surroundings) -> dict[str, Any]:
+    """Return the rule for DNS without which names are never learned (R46), where no question was seen."""
+    asked = around.resolver
+    own = {f"k8s:{NAMESPACE}": asked.set.namespace} if asked.set.namespace != namespace else {}
+    around.notes.append(f"nobody was seen asking DNS for {', '.join(queries)}; a rule for it is added, it is needed")
+    rule = {
+        "ports": [_port(("UDP", 53)), _port(("TCP", 53))],
+        "rules": {"dns": [{"matchName": name} for name in queries]},
+    }
+    return {"toEndpoints": [{"matchLabels": {**own, **dict(around.selector_of(asked).labels)}}], "toPorts": [rule]}
 
 
 def _unique(values: Iterable[Any]) -> list[Any]:
@@ -167,8 +192,8 @@ def _queries(observed: Sequence[Observed]) -> tuple[str, ...]:
 
 def _layer4(seen: Sequence[Observed], queries: Sequence[str]) -> Iterable[tuple[dict[str, Any], list[Observed]]]:
     """Yield the L4 parts for one peer, each with what it rests on: DNS, other ports, ICMP types."""
-    asked = [one for one in seen if one.traffic.port == 53 and not one.is_icmp]
-    others = [one for one in seen if one.traffic.port != 53 and not one.is_icmp]
+    asked = [one for one in seen if _is_dns(one)]
+    others = [one for one in seen if not _is_dns(one) and not one.is_icmp]
     echoes = [one for one in seen if one.is_icmp]
     if asked:
         rule: dict[str, Any] = {"ports": [_port(("UDP", 53)), _port(("TCP", 53))]}

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from installer.domain.policy.entry import Entry, Rule
 from installer.domain.policy.findings import Level
 from installer.domain.policy.l7 import NameRule, name_rules
-from installer.domain.policy.lint.resolvers import resolvers
 from installer.domain.policy.lint.scene import (
     Item,
     Scene,
@@ -21,6 +20,7 @@ from installer.domain.policy.lint.scene import (
 )
 from installer.domain.policy.model import Decision, Direction, Origin, Peer, Traffic
 from installer.domain.policy.patterns import plain_name
+from installer.domain.policy.resolvers import resolvers
 from installer.domain.policy.world import Pod
 from installer.domain.yaml_document import Path
 

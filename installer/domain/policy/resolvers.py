@@ -24,7 +24,7 @@ def resolvers(world: World | None) -> list[tuple[Peer, int]]:
     """
     if world is None:
         return [(USUAL, 53)]
-    found = {one.peer.labels: one.peer for one in world.pods if not one.finished and _answers(one.peer)}
+    found = {one.peer.labels: one.peer for one in world.pods if not one.finished and answers_dns(one.peer)}
     port = _target_port(world)
     result = [(peer, port) for peer in found.values()]
     if any(_name(raw) == "kube-dns-upstream" for raw in world.services):
@@ -34,7 +34,8 @@ def resolvers(world: World | None) -> list[tuple[Peer, int]]:
     return result
 
 
-def _answers(peer: Peer) -> bool:
+def answers_dns(peer: Peer) -> bool:
+    """Whether a pod is one of those that answer DNS, by its labels."""
     return any(value in _APPS for key in _KEYS for value in peer.set.values("k8s", key))
 
 
