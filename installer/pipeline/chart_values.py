@@ -11,7 +11,7 @@ import yaml
 
 from installer.domain import values_sense
 from installer.domain.chart_keys import KeyNode, keys_of, parse_keys, union
-from installer.domain.cilium_values import CiliumInputs, Composed, api_endpoint, compose
+from installer.domain.cilium_values import CiliumInputs, Composed, api_endpoint, compose, merge_named
 from installer.domain.errors import UsageError
 from installer.domain.releases import ChartRelease, Releases, parse_releases
 from installer.domain.spec import ClusterSpec
@@ -71,6 +71,15 @@ def user_values(spec: ClusterSpec, bundled: tuple[Path, ...] = ()) -> list[tuple
     """
     sources = [(str(path), _read(path)) for path in (*bundled, *map(Path, spec.cilium.values_files))]
     return [*sources, ("spec.cilium.values", dict(spec.cilium.values))]
+
+
+def merged_user_values(spec: ClusterSpec) -> dict[str, Any]:
+    """Return the user's values of files and specification, merged.
+
+    Raises:
+        UsageError: ``E-CILIUM-013`` a file cannot be read or is no mapping.
+    """
+    return merge_named(user_values(spec)).values
 
 
 def inputs(spec: ClusterSpec, chart: ChartRelease, existing: Existing, *, use_digests: bool) -> CiliumInputs:

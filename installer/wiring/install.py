@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from installer.adapters.bpf.proof import prove
 from installer.adapters.host import facts
 from installer.adapters.host.files import LocalFiles
 from installer.adapters.host.processes import LocalProcesses
@@ -43,9 +46,12 @@ class LocalProbe:
         self._arguments = (processes, manager, data_dir, environment)
 
     async def gather(self) -> HostFacts:
-        """Return the host's facts."""
+        """Return the host's facts, and what came of trying its kernel."""
         processes, manager, data_dir, environment = self._arguments
-        return await facts.gather(processes, manager=manager, data_dir=data_dir, environ=environment)
+        found, proof = await asyncio.gather(
+            facts.gather(processes, manager=manager, data_dir=data_dir, environ=environment), prove(processes)
+        )
+        return dataclasses.replace(found, kernel_proof=proof)
 
 
 def open_helm(binary: Path, kubeconfig: Path) -> Helm:

@@ -6,7 +6,7 @@ added to its ``CHECKS``.
 
 from __future__ import annotations
 
-from installer.domain.preflight import cluster, machine, network
+from installer.domain.preflight import cluster, kernel, machine, network
 from installer.domain.preflight.facts import (
     Address,
     CniConfig,
@@ -36,7 +36,7 @@ __all__ = [
     "default_ports",
 ]
 
-CHECKS = (*machine.CHECKS, *cluster.CHECKS, *network.CHECKS)
+CHECKS = (*machine.CHECKS, *kernel.CHECKS, *cluster.CHECKS, *network.CHECKS)
 _ORDER = {Level.ERROR: 0, Level.WARNING: 1, Level.INFO: 2}
 
 

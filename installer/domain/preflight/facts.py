@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from installer.domain.kernel.proof import KernelProof
+
 
 @dataclass(frozen=True, slots=True)
 class Listener:
@@ -178,6 +180,7 @@ class HostFacts:
         capabilities: effective capabilities, such as ``CAP_NET_ADMIN``.
         wsl: it runs in the Windows Subsystem for Linux.
         time: UNIX time in seconds.
+        kernel_proof: what came of trying the kernel's features; None where they were not tried.
         unknown: facts that could not be gathered, with the reason.
     """
 
@@ -213,6 +216,7 @@ class HostFacts:
     capabilities: frozenset[str] = frozenset()
     wsl: bool = False
     time: float = 0.0
+    kernel_proof: KernelProof | None = None
     unknown: Mapping[str, str] = field(default_factory=dict)
 
     def filesystem(self, path: str) -> Filesystem | None:

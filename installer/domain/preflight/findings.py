@@ -75,6 +75,7 @@ class Wanted:
         disk_bytes: free bytes needed below ``data_dir``.
         features: extras such as ``wireguard``.
         k3s_version: version to be installed, such as ``v1.36.4+k3s1``; empty when not known yet.
+        kernel: settings that need features of the kernel, see ``domain.kernel.settings``.
     """
 
     cluster_cidr: str = "10.42.0.0/16"
@@ -86,6 +87,7 @@ class Wanted:
     disk_bytes: int = 5 * GIB
     features: frozenset[str] = frozenset()
     k3s_version: str = ""
+    kernel: frozenset[str] = frozenset()
 
 
 def default_ports(*, api: int = 6443, tunnel: int = 8472, hubble: bool = True, envoy: bool = True) -> tuple[Port, ...]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from installer.domain import preflight
 from installer.domain.errors import BeeyardError
+from installer.domain.kernel.judgement import setting_path
 from installer.domain.preflight import Finding, HostFacts, Level
 from installer.domain.preflight.network import free_range
 from installer.domain.preflight.wanted import wanted_by
@@ -27,6 +28,9 @@ _OF_CODE = {
     "E-PRE-035": "k3s.merge",
 }
 """Question by the code of a finding that belongs to it."""
+
+_OF_KERNEL = ("E-PRE-050", "E-PRE-051", "E-PRE-052")
+"""Findings about a feature of the kernel, which belong to the question that decides whether it is needed."""
 
 _SAID_ELSEWHERE = ("E-PRE-044",)
 """Findings that the specification's own rules say as well."""
@@ -179,6 +183,9 @@ def _question_of(finding: Finding, answers: Answers, spec: ClusterSpec) -> str:
         return _question_of_port(int(re.findall(r"\d+", finding.subject)[0]), spec)
     if finding.code == "E-PRE-008" and answers["k3s.release"] == "exact":
         return "k3s.exact"
+    if finding.code in _OF_KERNEL:
+        owner = owner_of(setting_path(finding.subject), answers)
+        return owner.id if owner else "host"
     if finding.subject == spec.k3s.data_dir != ClusterSpec().k3s.data_dir:
         return "k3s.data"
     return _OF_CODE.get(finding.code, "host")

@@ -12,6 +12,7 @@ from installer.domain.plan import Change
 from installer.domain.preflight import Finding, HostFacts, Level, Wanted
 from installer.domain.preflight.wanted import wanted_by
 from installer.domain.spec_checks import check as spec_check
+from installer.pipeline.chart_values import merged_user_values
 from installer.pipeline.run import Run
 
 
@@ -127,6 +128,7 @@ def wanted(run: Run) -> Wanted:
         ours=bool(run.installed.service),
         k3s_version=_known_version(run),
         allow_unsupported=run.options.allow_unsupported,
+        values=merged_user_values(run.spec),
     )
 
 
