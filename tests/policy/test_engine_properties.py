@@ -63,6 +63,30 @@ def test_an_allow_never_denies_what_it_does_not_newly_isolate(
 
 
 @TIMES
+@given(
+    g.any_policies,
+    g.policies("ingressDeny", "egressDeny", isolating=False),
+    st.lists(g.traffic, min_size=1, max_size=8),
+)
+def test_what_a_deny_means_is_denied_whatever_else_there_is(others: list[Raw], deny: Raw, asked: list[Traffic]) -> None:
+    alone, together = engine([deny]), engine([*others, {**deny, "metadata": {**deny["metadata"], "name": "new"}}])
+    for traffic in asked:
+        if alone.verdict(traffic).decision is Decision.DENY:
+            assert together.verdict(traffic).decision is Decision.DENY
+
+
+@TIMES
+@given(g.any_policies, g.policies("ingress", "egress", l7=False), st.lists(g.traffic, min_size=1, max_size=8))
+def test_a_plain_allow_counts_unless_something_denies(others: list[Raw], allow: Raw, asked: list[Traffic]) -> None:
+    alone, together = engine([allow]), engine([*others, {**allow, "metadata": {**allow["metadata"], "name": "new"}}])
+    for traffic in asked:
+        for direction in Direction:
+            if alone.side(direction, traffic).reason == "rule":
+                side = together.side(direction, traffic)
+                assert side.decision is Decision.ALLOW or side.reason == "deny-rule"
+
+
+@TIMES
 @given(g.any_policies, st.randoms(use_true_random=False), st.lists(g.traffic, min_size=1, max_size=8))
 def test_the_order_of_policies_does_not_matter(objects: list[Raw], random: Any, asked: list[Traffic]) -> None:
     mixed = list(objects)
