@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from installer.domain.errors import BeeyardError
 
 COMMANDS = {
+    "preflight": ("installer.cli.commands.preflight", "Look at this host and its kernel before an install."),
     "install": ("installer.cli.commands.install", "Make this host a k3s cluster with Cilium and Hubble."),
     "status": ("installer.cli.commands.status", "Show the state of a cluster's nodes, Cilium and Hubble."),
     "verify": ("installer.cli.commands.verify", "Prove the network with real connections and a policy."),

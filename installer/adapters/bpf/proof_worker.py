@@ -73,7 +73,8 @@ def examine(lab: Lab, feature: Feature) -> dict[str, str]:
         except MissingError as error:
             return _line(feature, "missing", f"{trial}: {error}")
         except UntriedError as error:
-            return _line(feature, "could not be tried", f"{trial}: {error}", error.fix)
+            # With a fix, the reason is not this trial's own.
+            return _line(feature, "could not be tried", str(error) if error.fix else f"{trial}: {error}", error.fix)
         except OSError as error:
             return _line(feature, "could not be tried", f"{trial}: {said(error)}")
     return _line(feature, "works", "; ".join(map(str, feature.trials)))

@@ -164,7 +164,7 @@ _NETFILTER = (
     ),
     Feature(
         "crypto.hash",
-        "hashes for programs of the user",
+        "hashes for user programs",
         "named by Cilium's requirements; releases since 1.18 are not known to use it",
         (Special("hash", "bind a socket to sha1"),),
         ("cilium",),

@@ -37,14 +37,14 @@ def _missing(row: Row, wanted: Wanted) -> Finding:
     title = row.feature.title
     if row.stops:
         level = Level.WARNING if wanted.allow_unsupported else Level.ERROR
-        return Finding("E-PRE-050", level, row.feature.id, f"the kernel lacks {title}, needed by: {who}", *_why(row))
+        return Finding("E-PRE-050", level, row.feature.id, f"the kernel has no {title}, needed by: {who}", *_why(row))
     level = Level.INFO if row.feature.weight is Weight.NOTE else Level.WARNING
-    what = f"the kernel lacks {title}: {row.feature.without or 'something else does as well'}"
+    what = f"the kernel has no {title}: {row.feature.without or 'something else does as well'}"
     return Finding("E-PRE-051", level, row.feature.id, what, *_why(row))
 
 
 def _doubtful(row: Row) -> Finding:
-    what = f"the kernel seems to lack {row.feature.title}, which could not be tried"
+    what = f"the kernel seems to have no {row.feature.title}, which could not be tried"
     return Finding("E-PRE-052", Level.WARNING, row.feature.id, what, *_why(row))
 
 
