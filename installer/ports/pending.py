@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -50,6 +51,14 @@ class PendingStore(Protocol):
 
     def resume(self, pending_id: str) -> Pending | None:
         """Return what somebody took and did not finish, such as a process that was killed."""
+        ...
+
+    def hold(self, pending_id: str) -> AbstractContextManager[bool]:
+        """Say that this process waits for the confirmation; False when another one does. It ends with the process."""
+        ...
+
+    def held(self, pending_id: str) -> bool:
+        """Whether a process that lives waits for the confirmation."""
         ...
 
     def finish(self, pending_id: str, outcome: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import os
 import sys
@@ -15,6 +16,7 @@ from installer.adapters.store.assets import asset
 from installer.adapters.store.pending import FilePending
 from installer.adapters.store.policy_history import FileHistory
 from installer.adapters.store.settings import log_path
+from installer.domain.errors import BeeyardError
 from installer.ports.pending import Pending
 from installer.services.policies.apply import Policies
 from installer.services.policies.cookbook import Recipe, read_cookbook
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from installer.ports.cluster import Kube
     from installer.services.policies.rollout import PolicyTools
 
+_START_LOOKS, _START_PAUSE = 300, 0.1
 _guards: set[int] = set()
 """Processes that were started here to wait for a confirmation."""
 
@@ -119,6 +122,38 @@ def start_guard(one: Pending) -> int:
     )
     _guards.add(pid)
     return pid
+
+
+async def guard_ready(one: Pending, pid: int) -> None:
+    """Wait until the process that takes changes back watches over them, so that none is made without it.
+
+    Raises:
+        BeeyardError: ``E-POL-032`` it does not start; nothing waits any more.
+    """
+    store = pending()
+    for _ in range(_START_LOOKS):
+        if store.held(one.id):
+            return
+        _forget_ended()
+        if pid not in _guards:
+            break
+        await asyncio.sleep(_START_PAUSE)
+    store.confirm(one.id)
+    raise BeeyardError(
+        "the process that takes changes back does not start",
+        why=f"Its log is {state_folder() / 'guard.log'}.",
+        fix="Nothing was changed. Mend what the log tells, or apply without --confirm-within.",
+        code="E-POL-032",
+    )
+
+
+def revive_guards() -> list[Pending]:
+    """Start anew what waits for confirmations and was ended, such as by a reboot; return what it waits for."""
+    store = pending()
+    lost = [one for one in store.all() if not store.held(one.id)]
+    for one in lost:
+        start_guard(one)
+    return lost
 
 
 def _forget_ended() -> None:

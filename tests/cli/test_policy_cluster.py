@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.error
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import yaml
 from installer.adapters.store.pending import FilePending
 from installer.cli.main import run
 from installer.domain.flows import times
+from installer.wiring import policies as wiring
 from tests.support.apiserver import ApiServer
 from tests.support.observer import Observer, serve
 from tests.support.policy_server import CNPS, apply, install_crds
@@ -285,6 +287,29 @@ def test_a_deletion_goes_back_too(desk: Desk) -> None:
     assert desk.run("delete", "demo/backend", "--yes", "--confirm-within", "1s")[0] == 0
     wait_for(lambda: desk.live() is not None, "the policy did not come back")
     wait_for(lambda: "reverted" in (desk.state / "guard.log").read_text(), "the guard did not end")
+
+
+def test_a_guard_that_is_killed_is_started_again(desk: Desk) -> None:
+    path, others = desk.write(policy("one")), set(wiring._guards)
+    assert desk.run("apply", "-f", path, "--yes", "--no-wait", "--confirm-within", "1h")[0] == 0
+    (waiting,) = FilePending(desk.state / "pending").all()
+    (pid,) = wiring._guards - others
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    wiring._guards.discard(pid)
+    FilePending(desk.state / "pending").add(replace(waiting, deadline=time.time()))  # its time went by meanwhile
+    assert f"change {waiting.id} was not confirmed" in desk.run("list")[2]
+    wait_for(lambda: desk.live() is None, "the policy did not go back")
+    wait_for(lambda: "reverted" in (desk.state / "guard.log").read_text(), "the guard did not end")
+
+
+def test_without_a_guard_nothing_is_changed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    code, _, err = desk.run("apply", "-f", desk.write(policy("one")), "--yes", "--no-wait", "--confirm-within", "1h")
+    assert code == 1
+    assert "E-POL-032" in err
+    assert desk.live() is None
+    assert FilePending(desk.state / "pending").all() == []
 
 
 def test_a_viewer_is_refused_before_being_asked(desk: Desk) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from installer.domain.errors import BeeyardError
 from installer.ports.pending import Pending
 
-_WAITING, _TAKEN, _DONE = ".waiting.json", ".reverting.json", ".outcome"
+_WAITING, _TAKEN, _DONE, _GUARD = ".waiting.json", ".reverting.json", ".outcome", ".guard"
 
 
 class FilePending:
@@ -70,6 +73,33 @@ class FilePending:
     def resume(self, pending_id: str) -> Pending | None:
         """Return what somebody took and did not finish, such as a process that was killed."""
         return _read(self._path(pending_id, _TAKEN))
+
+    @contextmanager
+    def hold(self, pending_id: str) -> Iterator[bool]:
+        """Lock a file for as long as the process lives."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self._path(pending_id, _GUARD)
+        with path.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            try:
+                yield True
+            finally:
+                path.unlink(missing_ok=True)
+
+    def held(self, pending_id: str) -> bool:
+        """Try to lock the file."""
+        try:
+            with self._path(pending_id, _GUARD).open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def finish(self, pending_id: str, outcome: str) -> None:
         """Write the outcome and take the file away."""

@@ -38,8 +38,21 @@ async def guard(
         now: UNIX time in seconds.
 
     Returns:
-        ``confirmed``, or how reverting ended.
+        ``confirmed``, how reverting ended, or that another process waits already.
     """
+    with store.hold(pending_id) as mine:
+        if not mine:
+            return "another process waits for it"
+        return await _guard(pending_id, store, open_kube, make, now)
+
+
+async def _guard(
+    pending_id: str,
+    store: PendingStore,
+    open_kube: Open,
+    make: Callable[[Kube], Policies],
+    now: Callable[[], float],
+) -> str:
     waiting = next((one for one in store.all() if one.id == pending_id), None)
     if waiting is None:
         return store.outcome(pending_id) or "confirmed"

@@ -183,7 +183,7 @@ async def _do(cluster: Any, world: World, edits: Sequence[Edit], options: dict[s
     began = time.time_ns()
     ids = [cluster.policies.new_id() for _ in edits]
     if deadline:  # armed before the first change: it works also when this process dies in the middle
-        _arm(ids, options, deadline)
+        await _arm(ids, options, deadline)
     done: list[Applied] = []
     for edit, change_id in zip(edits, ids, strict=True):
         done.append(await cluster.policies.apply(edit, reason=options["reason"], change_id=change_id))
@@ -196,15 +196,15 @@ async def _do(cluster: Any, world: World, edits: Sequence[Edit], options: dict[s
     return ExitCode.FAILED if any(problems) else ExitCode.OK
 
 
-def _arm(ids: Sequence[str], options: dict[str, Any], seconds: float) -> None:
+async def _arm(ids: Sequence[str], options: dict[str, Any], seconds: float) -> None:
     """Start the process that takes the changes back."""
     from installer.ports.pending import Pending
-    from installer.wiring.policies import pending, start_guard
+    from installer.wiring.policies import guard_ready, pending, start_guard
 
     kubeconfig = str(Path(options["kubeconfig"]).resolve()) if options["kubeconfig"] else ""
     one = Pending(ids[-1], time.time() + seconds, kubeconfig, options["context"] or "", tuple(ids))
     pending().add(one)
-    start_guard(one)
+    await guard_ready(one, start_guard(one))
 
 
 async def _word(cluster: Any, one: Applied) -> bool:

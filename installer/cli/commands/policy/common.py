@@ -115,9 +115,11 @@ def replace_objects(world: World, objects: Sequence[Any]) -> World:
 
 @asynccontextmanager
 async def opened(options: dict[str, Any]) -> AsyncIterator[Any]:
-    """Connect to the cluster of the options."""
-    from installer.wiring.policies import policy_cluster
+    """Connect to the cluster of the options; changes whose confirmation nobody waits for any more are taken up."""
+    from installer.wiring.policies import policy_cluster, revive_guards
 
+    for one in revive_guards():
+        output.talk(f"change {one.id} was not confirmed and nobody waited for it: it goes back when its time is over")
     async with policy_cluster(options["kubeconfig"], options["context"], options["cilium_namespace"]) as cluster:
         yield cluster
 
