@@ -24,6 +24,7 @@ class Experimental(Wire, frozen=True):
 class FlowFilter(Wire, frozen=True):
     """``flow.FlowFilter`` of Hubble v1.19/1.20; the match rule of each field is in ``filter_match``."""
 
+    uuid: tuple[str, ...] = ()
     source_ip: tuple[str, ...] = ()
     source_ip_xlated: tuple[str, ...] = ()
     source_pod: tuple[str, ...] = ()
@@ -62,7 +63,6 @@ class FlowFilter(Wire, frozen=True):
     ip_version: tuple[Enum, ...] = ()
     trace_id: tuple[str, ...] = ()
     ip_trace_id: tuple[str | int, ...] = ()
-    uuid: tuple[str, ...] = ()
     encrypted: tuple[bool, ...] = ()
     experimental: Experimental | None = None
 
