@@ -9,7 +9,7 @@ from installer.domain.policy.documents import SourceDocument
 from installer.domain.policy.findings import Finding
 from installer.domain.policy.lint import addresses, dns, http, isolation, keys, overlap, ports, selectors, versions
 from installer.domain.policy.lint.codes import CODES, Code
-from installer.domain.policy.lint.scene import Scene, Told
+from installer.domain.policy.lint.scene import Around, Scene, Told
 from installer.domain.policy.model import Settings
 from installer.domain.policy.validation import Lint
 from installer.domain.policy.world import World
@@ -34,9 +34,10 @@ def linter(world: World | None = None, settings: Settings | None = None) -> Lint
         world: the cluster that the documents are for; without it only what the files themselves show is told.
         settings: of Cilium, where there is no cluster.
     """
+    around = Around(world, settings)
 
     def lint(documents: Sequence[SourceDocument]) -> Iterable[tuple[SourceDocument, Finding]]:
-        scene = Scene(documents, world, settings)
+        scene = Scene(documents, around)
         found: dict[tuple[int, Finding], Told] = {}
         for check in CHECKS:
             for document, finding in check(scene):

@@ -9,11 +9,10 @@ from typing import Any
 from installer.domain.policy.compile_cilium import network_of
 from installer.domain.policy.documents import SourceDocument
 from installer.domain.policy.entry import Network
-from installer.domain.policy.impact import group
 from installer.domain.policy.labels import LabelSet
 from installer.domain.policy.lint.scene import Scene, Told, items_of, named, told
 from installer.domain.policy.model import Decision, Direction, Traffic, address, entity
-from installer.domain.policy.world import Pod, World
+from installer.domain.policy.world import Pod
 from installer.domain.yaml_document import Path
 
 Raw = Mapping[str, Any]
@@ -51,18 +50,17 @@ def own_addresses(scene: Scene) -> Iterable[Told]:
     """Find ranges written for pods, nodes or Services, which they never match."""
     if scene.world is None:
         return
-    mode = scene.settings.cidr_match_mode
-    known = [one for one in _inside(scene.world) if one[1] not in mode]
+    known = [one for one in scene.around.addresses if one.kind not in scene.settings.cidr_match_mode]
     for document in scene.documents:
         for path, network, holes, _, _ in _ranges(document):
-            if network.prefixlen == 0:
-                continue
-            hits = [one for one in known if _covers(network, holes, one[0])]
+            hits = [one for one in known if network.prefixlen and _covers(network, holes, one.ip)]
             if hits:
-                kinds = {"pods": "pods", "nodes": "nodes", "services": "Services"}
-                what = " and ".join(kinds[kind] for kind in sorted({one[1] for one in hits}))
-                text = f"{network} covers {len(hits)} addresses of {what}, such as {hits[0][2]}; it never matches those"
-                yield told(document, "P-LINT-045", text, path, _cure({one[1] for one in hits}))
+                words = {"pods": "pods", "nodes": "nodes", "services": "Services"}
+                what = " and ".join(words[kind] for kind in sorted({one.kind for one in hits}))
+                text = (
+                    f"{network} covers {len(hits)} addresses of {what}, such as {hits[0].owner}; it never matches those"
+                )
+                yield told(document, "P-LINT-045", text, path, _cure({one.kind for one in hits}))
 
 
 def _cure(kinds: set[str]) -> str:
@@ -74,24 +72,7 @@ def _cure(kinds: set[str]) -> str:
     return f"Use {', '.join(words[kind] for kind in sorted(kinds))}."
 
 
-def _inside(world: World) -> Iterator[tuple[str, str, str]]:
-    for pod in world.pods:
-        for ip in pod.addresses:
-            yield ip, "pods", f"{ip} ({group(pod.peer)})"
-    for ip in world.node_addresses:
-        yield ip, "nodes", ip
-    for raw in world.services:
-        metadata, spec = raw.get("metadata") or {}, raw.get("spec") or {}
-        for ip in spec.get("clusterIPs") or [spec.get("clusterIP")]:
-            if ip and ip != "None":
-                yield str(ip), "services", f"{ip} ({metadata.get('namespace')}/{metadata.get('name')})"
-
-
-def _covers(network: Network, holes: list[Network], text: str) -> bool:
-    try:
-        at = ipaddress.ip_address(text)
-    except ValueError:
-        return False
+def _covers(network: Network, holes: list[Network], at: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     inside = at.version == network.version and at in network
     return inside and not any(hole.version == at.version and at in hole for hole in holes)
 
@@ -102,7 +83,7 @@ def everything(scene: Scene) -> Iterable[Told]:
         ranges = list(_ranges(document))
         for path, network, holes, direction, denied in ranges:
             if denied or network.prefixlen:
-                if not denied and direction == "egress" and _covers(network, holes, str(_METADATA)):
+                if not denied and direction == "egress" and _covers(network, holes, _METADATA):
                     yield from _metadata(document, path, network)
                 continue
             other = "::/0" if network.version == 4 else "0.0.0.0/0"
@@ -113,7 +94,7 @@ def everything(scene: Scene) -> Iterable[Told]:
                 "" if both else f"; or add {other}"
             )
             yield told(document, "P-LINT-046", text, path, f"{fix}.")
-            if direction == "egress" and _covers(network, holes, str(_METADATA)):
+            if direction == "egress" and _covers(network, holes, _METADATA):
                 yield from _metadata(document, path, network)
 
 

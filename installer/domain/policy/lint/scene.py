@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from installer.domain.policy import labels as lb
 from installer.domain.policy.documents import SourceDocument
-from installer.domain.policy.engine import KINDS, compile_policies
+from installer.domain.policy.engine import KINDS, Engine, compile_policies
 from installer.domain.policy.entry import Policy, Rule, Subject
 from installer.domain.policy.findings import Finding, Level, QuickFix
 from installer.domain.policy.impact import group
 from installer.domain.policy.labels import Selector
 from installer.domain.policy.lint.codes import CODES
-from installer.domain.policy.model import Direction, Origin, Peer, Settings, entity
-from installer.domain.policy.world import Pod, World, key_of, with_changes
+from installer.domain.policy.model import Direction, Knowledge, Origin, Peer, Settings, entity
+from installer.domain.policy.world import Pod, World, is_refused, key_of
 from installer.domain.yaml_document import Path
 
 Raw = Mapping[str, Any]
@@ -83,32 +86,82 @@ class Item:
                 yield (*path, "ports", index), port or {}
 
 
+class Around:
+    """The cluster, worked out once for any number of edits.
+
+    Args:
+        world: the cluster; None when there are only files.
+        settings: used without a cluster.
+    """
+
+    def __init__(self, world: World | None, settings: Settings | None = None):
+        self.world = world
+        self.settings = world.settings if world is not None else settings or Settings()
+        self.knowledge = world.knowledge if world is not None else Knowledge()
+        applied = [one for one in (world.objects if world else ()) if not is_refused(one, self.settings)]
+        compiled = compile_policies(applied, self.settings, self.knowledge)
+        self.policies = dict(zip(map(key_of, applied), compiled, strict=True))
+        self.before = Engine(compiled, self.settings)
+        self.pods = {pod.peer.labels: pod for pod in reversed(world.pods if world else ()) if not pod.finished}
+
+    @cached_property
+    def addresses(self) -> list[Inside]:
+        """Every address of pods, nodes and Services."""
+        return list(_addresses(self.world)) if self.world is not None else []
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """An address in the cluster.
+
+    Attributes:
+        ip: the address.
+        kind: ``pods``, ``nodes`` or ``services``.
+        owner: of whom, for people.
+    """
+
+    ip: ipaddress.IPv4Address | ipaddress.IPv6Address
+    kind: str
+    owner: str
+
+
+def _addresses(world: World) -> Iterator[Inside]:
+    found = [(ip, "pods", f"{ip} ({group(pod.peer)})") for pod in world.pods for ip in pod.addresses]
+    found += [(ip, "nodes", ip) for ip in world.node_addresses]
+    for raw in world.services:
+        metadata, spec = raw.get("metadata") or {}, raw.get("spec") or {}
+        for ip in spec.get("clusterIPs") or [spec.get("clusterIP")]:
+            found.append((str(ip), "services", f"{ip} ({metadata.get('namespace')}/{metadata.get('name')})"))
+    for ip, kind, owner in found:
+        with suppress(ValueError):  # a Service without address has None there
+            yield Inside(ipaddress.ip_address(ip), kind, owner)
+
+
 class Scene:
     """Documents that agents would use, and the cluster around them.
 
     Args:
         documents: those without errors; what is no policy is left out.
-        world: the cluster; None when there are only the files.
-        settings: used without a cluster.
+        around: the cluster.
     """
 
-    def __init__(self, documents: Sequence[SourceDocument], world: World | None, settings: Settings | None = None):
-        self.world = world
-        self.settings = world.settings if world is not None else settings or Settings()
-        around = world or World(settings=self.settings)
+    def __init__(self, documents: Sequence[SourceDocument], around: Around):
+        self.around = around
+        self.world, self.settings, self.before = around.world, around.settings, around.before
         chosen = [one for one in documents if isinstance(one.data, dict) and one.data.get("kind") in KINDS]
-        compiled = [(one, compile_policies([one.data], self.settings, around.knowledge)[0]) for one in chosen]
-        self.policies: list[tuple[SourceDocument, Policy]] = [pair for pair in compiled if not pair[1].error]
+        compiled = compile_policies([one.data for one in chosen], self.settings, around.knowledge)
+        pairs = zip(chosen, compiled, strict=True)
+        self.policies: list[tuple[SourceDocument, Policy]] = [pair for pair in pairs if not pair[1].error]
         self.documents = [one for one, _ in self.policies]
-        self.after = around.engine(with_changes(around.objects, [one.data for one in self.documents]))
-        self.before = around.engine()
-        self._pods = {pod.peer.labels: pod for pod in reversed(around.pods) if not pod.finished}
+        accepted = [(one, policy) for one, policy in self.policies if not is_refused(one.data, self.settings)]
+        after = around.policies | {key_of(one.data): policy for one, policy in accepted}
+        self.after = Engine(list(after.values()), self.settings)
         self._subjects: dict[Subject, list[Pod]] = {}
 
     @property
     def pods(self) -> Iterable[Pod]:
         """One live pod for each set of labels."""
-        return self._pods.values()
+        return self.around.pods.values()
 
     def rules(self) -> Iterator[tuple[SourceDocument, Policy, Rule]]:
         """Yield every spec of every document."""
