@@ -31,6 +31,7 @@ from installer.tui.run.host import RunChanged, RunHost, RunState
 from installer.tui.screen import AreaScreen
 from installer.tui.services import CockpitServices
 from installer.tui.settings import Settings, read_settings
+from installer.tui.stylesheet import KeepingStylesheet
 
 SLOW = 0.02
 """Seconds that nothing may hold up the screen."""
@@ -80,16 +81,18 @@ class Cockpit(App[int]):
         areas: Sequence[Area] = AREAS,
         notes: Sequence[BeeyardError] = (),
     ):
+        self.areas = present(areas)
+        if first := self._first_area(area or settings.area, services):
+            self.DEFAULT_MODE = first  # type: ignore[misc]  # Textual reads it when an app is made
         super().__init__()
+        self._begin_with_theme(settings.theme)
         self.services = services
         self.settings = settings
-        self.areas = present(areas)
         self.connection = Connection(services, self._connection_changed)
         self.frames: set[AreaScreen] = set()
         self.contexts: Sequence[ContextInfo] = ()
         self.run_host = RunHost(self, services.install)
         self.crash: Exception | None = None
-        self._wanted = area or settings.area
         self._notes = list(notes)
         self._screens: dict[str, type[AreaScreen]] = {}
         self._keys: Mapping[str, str] = {}
@@ -107,22 +110,26 @@ class Cockpit(App[int]):
         """Show an empty frame where no area is there yet."""
         return AreaScreen()
 
-    async def on_mount(self) -> None:
-        """Show the first area; everything that takes time comes after its first picture."""
+    def _begin_with_theme(self, name: str) -> None:
+        """Choose the theme before anything is styled; chosen later, everything would be styled twice."""
         for one in theme.THEMES:
             self.register_theme(one)
-        self.theme = self.settings.theme
-        await self._show_first_area()
-        self.call_after_refresh(self._begin)
+        self.set_reactive(App.theme, name)
+        dark = self.current_theme.dark
+        self.update_classes({f"-theme-{name}": True, "-dark-mode": dark, "-light-mode": not dark}, update=False)
+        self._refresh_truecolor_filter(self.ansi_theme)
+        self.stylesheet = KeepingStylesheet(variables=self.get_css_variables())
 
-    async def _show_first_area(self) -> None:
+    def _first_area(self, wanted: str, services: CockpitServices) -> str:
         names = [one.id for one in self.areas]
-        first = self._wanted if self._wanted in names else ""
-        if not first and names:
-            usual = "overview" if self.services.has_kubeconfig() else "setup"
-            first = usual if usual in names else names[0]
-        if first:
-            await self.switch_mode(first)
+        if wanted in names or not names:
+            return wanted if names else ""
+        usual = "overview" if services.has_kubeconfig() else "setup"
+        return usual if usual in names else names[0]
+
+    def on_mount(self) -> None:
+        """Begin with what takes time after the first picture."""
+        self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
         if self.services.environment.get("BEEYARD_DEBUG"):  # whatever holds up the screen goes to the log
