@@ -54,7 +54,7 @@ def identity(namespace: str, app: str) -> tuple[str, ...]:
 def workload(namespace: str, app: str, count: int = 2, port: int = 8080) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     found = []
     for number in range(count):
-        metadata = {"namespace": namespace, "name": f"{app}-{number}", "labels": {"app": app}}
+        metadata: dict[str, Any] = {"namespace": namespace, "name": f"{app}-{number}", "labels": {"app": app}}
         ports = [{"name": "http", "containerPort": port}]
         pod = {
             "metadata": metadata,
@@ -66,9 +66,7 @@ def workload(namespace: str, app: str, count: int = 2, port: int = 8080) -> list
     return found
 
 
-def shop_flow(
-    source: str, dest: str, *, port: int = 8080, verdict: str = "FORWARDED", second: int = 0, **more: Any
-) -> Answer:
+def shop_flow(source: str, dest: str, *, port: int = 8080, verdict: str = "FORWARDED", second: int = 0) -> Answer:
     from msgspec import convert
 
     side = {"namespace": "shop", "identity": 1}
@@ -84,7 +82,6 @@ def shop_flow(
         "source": {**side, "pod_name": f"{source}-0", "labels": list(identity("shop", source))},
         "destination": {**side, "pod_name": f"{dest}-0", "labels": list(identity("shop", dest))},
         "node_name": "n1",
-        **more,
     }
     return Answer(flow=convert(raw, Flow))
 
@@ -154,8 +151,8 @@ class PolicyKube(StubKube):
 
     async def watch(self, resources: Sequence[tuple[Resource, str | None]], **_: Any) -> AsyncIterator[WatchEvent]:
         queue: asyncio.Queue[WatchEvent] = asyncio.Queue()
-        self._watchers += [(resource, queue) for resource, _ in resources]
-        for resource, _ in resources:
+        self._watchers += [(resource, queue) for resource, _namespace in resources]
+        for resource, _namespace in resources:
             yield WatchEvent("SYNCED", resource, objects=tuple(await self.list(resource)))
         while True:
             yield await queue.get()
@@ -266,12 +263,8 @@ def shop() -> PolicyKube:
             "egressDeny": [{"toCIDR": ["169.254.169.254/32"]}],
         },
     }
-    pods = [
-        *workload("shop", "frontend"),
-        *workload("shop", "api", 3),
-        *workload("shop", "cart", 1),
-        *workload("ops", "prometheus", 1),
-    ]
+    counts = (("shop", "frontend", 2), ("shop", "api", 3), ("shop", "cart", 1), ("ops", "prometheus", 1))
+    pods = [one for namespace, app, count in counts for one in workload(namespace, app, count)]
     return PolicyKube(policy("api", "api", "frontend", "cart"), ignored, clusterwide, pods=pods)
 
 

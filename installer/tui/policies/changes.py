@@ -53,7 +53,7 @@ class ChangeWork(AreaScreen):
             return
         checked = await asyncio.to_thread(screen.desk.check, draft.text)
         if checked.errors or not checked.policies:
-            screen.take_check(draft, checked, deep=True)
+            screen.take_check(draft, checked)
             screen.show_view("problems")
             screen.cockpit.tell(
                 "Not applied",

@@ -92,6 +92,7 @@ class DraftWork(AreaScreen):
         self.show_title()
         self.check_again()
         screen.show_tree()
+        screen.see_flows()
 
     @work(group="dialog", exclusive=True, exit_on_error=False)
     async def action_close_draft(self) -> None:
@@ -124,15 +125,13 @@ class DraftWork(AreaScreen):
         screen, draft = self._screen, self.draft
         parts: list[str | tuple[str, str]] = [("Nothing is open", "$text-muted")]
         if draft is not None:
-            parts = [
-                (one_line(draft.title), "bold"),
-                ("  edited", "$warning") if draft.is_changed else "  as in the cluster",
-            ]
             missing = self.missing_verbs()
+            state = ("  edited", "$warning") if draft.is_changed else "  as in the cluster"
             if missing:
-                parts.append((f"  read only: you may not {' or '.join(missing)}", "$error"))
+                state = (f"  read only: you may not {' or '.join(missing)}", "$error")
             elif screen.desk.changed_below(draft):
-                parts.append(("  somebody changed it in the cluster meanwhile", "$warning"))
+                state = ("  changed in the cluster meanwhile", "$warning")
+            parts = [(one_line(draft.title), "bold"), state]
         screen.query_one("#draft-title", Static).update(Content.assemble(*parts), layout=False)
 
     # Permissions
@@ -188,11 +187,11 @@ class DraftWork(AreaScreen):
     def _check(self, draft: Draft, text: str) -> None:
         screen = self._screen
         quick = screen.desk.check(text)
-        screen.app.call_from_thread(self.take_check, draft, quick, False)
+        screen.call_later(self.take_check, draft, quick)
         if draft.text == text:
-            screen.app.call_from_thread(self.take_check, draft, screen.desk.deepen(quick), True)
+            screen.call_later(self.take_check, draft, screen.desk.deepen(quick))
 
-    def take_check(self, draft: Draft, checked: Checked, deep: bool) -> None:
+    def take_check(self, draft: Draft, checked: Checked) -> None:
         """Show what was found; findings of an older text are dropped."""
         screen, editor = self._screen, self.editor
         if draft is not self.draft or checked.text != draft.text or editor is None:
@@ -200,11 +199,11 @@ class DraftWork(AreaScreen):
         self.checked = checked
         if not any(one.code.startswith("P-YAML") for one in checked.findings):
             self.good = checked
-        if deep or checked.errors:
+        if checked.deep or checked.errors:
             editor.show_findings(checked.findings)
         self.show_cursor_finding()
         screen.show_tabs()
-        if deep:
+        if checked.deep:
             self.show_title()
             self.ask_permissions()
             screen.show_page()
@@ -336,6 +335,9 @@ class DraftWork(AreaScreen):
     def _popup_key(self, message: PolicyEditor.Key) -> None:
         message.stop()
         popup = self._screen.query_one(CompletionPopup)
+        if not popup.is_open:
+            self._screen.action_escape()
+            return
         popup.press(message.key)
         if not popup.is_open:
             self.close_popup()

@@ -63,7 +63,7 @@ class PolicyEditor(TextArea):
 
     @dataclass
     class Key(Message):
-        """A key that an open completion may want; ``taken`` tells that it took it.
+        """A key that is not for the text: one that an open list wants, or Escape.
 
         Attributes:
             key: Textual's name.
@@ -151,16 +151,15 @@ class PolicyEditor(TextArea):
     # Keys
 
     async def _on_key(self, event: events.Key) -> None:
-        if event.key in self.popup_keys:
-            event.stop()
-            event.prevent_default()
+        """Take the keys that mean something else here; the others go on to the text area by themselves."""
+        if event.key in self.popup_keys or event.key == "escape":
             self.post_message(self.Key(event.key))
         elif event.key == "enter" and not self.read_only:
-            event.stop()
-            event.prevent_default()
             self._replace_via_keyboard("\n" + " " * self._next_indent(), *self.selection)
-        elif event.key != "escape":
-            await super()._on_key(event)
+        else:
+            return
+        event.stop()
+        event.prevent_default()
 
     def _next_indent(self) -> int:
         """Return the indentation of a new line: deeper after a key without a value, beside the words of an item."""

@@ -59,6 +59,14 @@ class Observed:
         """Whether a recording is still being read."""
         return self._feed is not None and self._feed.word in ("connecting",)
 
+    def release(self) -> bool:
+        """Forget live flows of the own source when the Flows screen has them too; tell whether there were some."""
+        own, feed = self._own, self._feed
+        if own is None or feed is None or feed.choice.kind == "file" or self.model is own:
+            return False
+        self._own = self._feed = None
+        return True
+
     async def follow(self, choice: FeedChoice, kube: Kube | None) -> None:
         """Take in what a source tells until it ends."""
         feeds = self._cockpit.services.flow_feeds

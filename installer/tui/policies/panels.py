@@ -99,7 +99,7 @@ class PanelWork(AreaScreen):
             "diff": self._diff,
             "impact": self._begin_impact,
         }[page](checked if page == "problems" else good)
-        self._screen.app.call_from_thread(self._take, page, checked, made)
+        self._screen.call_later(self._take, page, checked, made)
 
     def _take(self, page: str, checked: Checked, made: Page) -> None:
         if page == self._screen.page and checked is self._screen.checked:
@@ -147,17 +147,21 @@ class PanelWork(AreaScreen):
     def tick_panel(self) -> None:
         """Judge flows that came since, while the impact is in sight."""
         screen = self._screen
+        if screen.observed.release():
+            screen.workers.cancel_group(screen, "flows")
         if screen.page != "impact" or screen.checked is None or not screen.query_one("#panel").display:
             return
         model = screen.observed.model
-        if model is None:
-            self._follow_flows()
-        elif self._judged is None or self._judged[1] is not model.store or self._judged[2] != model.store.next:
+        if model is not None and (
+            self._judged is None or self._judged[1] is not model.store or self._judged[2] != model.store.next
+        ):
             self._work_out("impact", screen.good or screen.checked, screen.checked)
 
-    def _follow_flows(self) -> None:
+    def see_flows(self) -> None:
+        """Take in the live flows of the cluster, unless flows are taken in already."""
         screen = self._screen
-        if screen.cockpit.services.flow_feeds is not None and screen.cockpit.connection.kube is not None:
+        known = screen.observed.model is not None or screen.cockpit.services.flow_feeds is None
+        if not known and screen.cockpit.connection.kube is not None:
             self.follow_flows(FeedChoice())
 
     @work(group="flows", exclusive=True, exit_on_error=False)
@@ -186,7 +190,7 @@ class PanelWork(AreaScreen):
         screen = self._screen
         changes = screen.rollout.history() if screen.rollout is not None else []
         only = frozenset(key_of(raw) for raw in screen.checked.policies) if screen.checked is not None else frozenset()
-        screen.app.call_from_thread(self._take_history, lambda _: pages.history_rows(changes, only))
+        screen.call_later(self._take_history, lambda _: pages.history_rows(changes, only))
 
     def _take_history(self, page: Page) -> None:
         if self._screen.page == "history":

@@ -10,6 +10,7 @@ from textual.containers import Container
 from textual.content import Content
 from textual.geometry import Offset
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
@@ -60,8 +61,8 @@ class CompletionPopup(Container):
         options.clear_options()
         options.add_options([Option(_content(one, width - 3)) for one in self.proposals])
         options.highlighted = 0
-        below = at.y + 1
-        top = below if below + height <= self.screen.size.height - 2 else max(0, at.y - height)
+        row = at.y - (self.parent.region.y if isinstance(self.parent, Widget) else 0)
+        top = row + 1 if at.y + height < self.screen.size.height - 2 else max(0, row - height)
         left = max(0, min(at.x, self.screen.size.width - width))
         self.styles.width, self.styles.height = width, height
         self.styles.offset = (left, top)

@@ -178,7 +178,7 @@ class PoliciesScreen(DraftWork, PanelWork, ChangeWork):
         """Work out what the tree shows."""
         world, engine = self.desk.world, self.desk.engine()
         items, open_ones = self._inventory.items(world), unprotected(world, engine)
-        self.app.call_from_thread(self._take_inventory, items, open_ones)
+        self.call_later(self._take_inventory, items, open_ones)
 
     def _take_inventory(self, items: Sequence[Item], open_ones: Sequence[Workload]) -> None:
         self._items, self._open = items, open_ones
