@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from installer.domain import sources
+
 API_VERSION = "beeyard/v1alpha1"
 KIND = "Cluster"
 
@@ -143,7 +145,7 @@ class NodesSpec(Model):
 class ChartSource(Model):
     """Where the Cilium chart comes from."""
 
-    repository: str = Field("https://helm.cilium.io", pattern=r"^https?://.+")
+    repository: str = Field(sources.CHARTS, pattern=r"^https?://.+")
     """Helm repository, or a mirror of it."""
     file: str | None = None
     """A chart archive (.tgz) on this host; nothing is downloaded then."""
@@ -156,7 +158,7 @@ class HelmSource(Model):
     """A helm binary to use; otherwise one on PATH that is new enough, otherwise it is downloaded."""
     version: str = Field("v4.1.4", pattern=r"^v\d+\.\d+\.\d+$")
     """Version to download."""
-    url: str = Field("https://get.helm.sh", pattern=r"^https?://.+")
+    url: str = Field(sources.HELM, pattern=r"^https?://.+")
     """Where helm's archives are."""
 
 
@@ -165,9 +167,9 @@ class DownloadsSpec(Model):
 
     bundle: str | None = None
     """A bundle (directory, .tar or .tar.zst): nothing is fetched from any network then."""
-    k3s: str = Field("https://github.com/k3s-io/k3s/releases/download", pattern=r"^https?://.+")
+    k3s: str = Field(sources.K3S, pattern=r"^https?://.+")
     """Base URL of k3s' release files, or a mirror of it."""
-    channels: str = Field("https://update.k3s.io", pattern=r"^https?://.+")
+    channels: str = Field(sources.CHANNELS, pattern=r"^https?://.+")
     """k3s' channel server, or a mirror of it."""
     images: Literal["archive", "registry"] = "archive"
     """k3s' own images from its air-gap archive (fetched while k3s starts), or pulled one by one by containerd."""
@@ -175,9 +177,7 @@ class DownloadsSpec(Model):
     """The Cilium chart."""
     helm: HelmSource = HelmSource()  # type: ignore[call-arg]  # pydantic fills defaults
     """The helm binary."""
-    gateway_api: str = Field(
-        "https://raw.githubusercontent.com/kubernetes-sigs/gateway-api", alias="gatewayAPI", pattern=r"^https?://.+"
-    )
+    gateway_api: str = Field(sources.GATEWAY_API, alias="gatewayAPI", pattern=r"^https?://.+")
     """Base URL of the Gateway API's resource definitions."""
     proxy: str | None = Field(None, pattern=r"^https?://.+")
     """HTTP proxy for our downloads and for k3s; by default the one in the environment."""

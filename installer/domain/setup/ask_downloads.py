@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from installer.domain import sources
 from installer.domain.setup.question import Choice, Kind, Question, answered, online
-from installer.domain.spec import ChartSource, DownloadsSpec, HelmSource
 
 QUESTIONS = (
     Question(
@@ -36,7 +36,7 @@ QUESTIONS = (
         "Base URL of k3s' release files.",
         ("downloads.k3s",),
         example="https://mirror.example.org/k3s",
-        empty=str(DownloadsSpec.model_fields["k3s"].default),
+        empty=sources.K3S,
         shown=answered("source", "mirror"),
     ),
     Question(
@@ -47,7 +47,7 @@ QUESTIONS = (
         "Says which release a channel stands for; not asked for an exact one.",
         ("downloads.channels",),
         example="https://mirror.example.org/channels",
-        empty=str(DownloadsSpec.model_fields["channels"].default),
+        empty=sources.CHANNELS,
         shown=answered("source", "mirror"),
     ),
     Question(
@@ -58,7 +58,7 @@ QUESTIONS = (
         "Helm repository with the chart.",
         ("downloads.chart.repository",),
         example="https://mirror.example.org/charts",
-        empty=str(ChartSource.model_fields["repository"].default),
+        empty=sources.CHARTS,
         shown=answered("source", "mirror"),
     ),
     Question(
@@ -69,7 +69,7 @@ QUESTIONS = (
         "Where helm's archives are.",
         ("downloads.helm.url",),
         example="https://mirror.example.org/helm",
-        empty=str(HelmSource.model_fields["url"].default),
+        empty=sources.HELM,
         shown=answered("source", "mirror"),
     ),
     Question(
@@ -80,7 +80,7 @@ QUESTIONS = (
         "Base URL of its resource definitions.",
         ("downloads.gatewayAPI",),
         example="https://mirror.example.org/gateway-api",
-        empty=str(DownloadsSpec.model_fields["gateway_api"].default),
+        empty=sources.GATEWAY_API,
         shown=lambda answers: answers.get("source") == "mirror" and answers.get("cilium.gateway") is True,
     ),
     Question(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
@@ -12,12 +13,14 @@ from textual.widgets import Collapsible, Static
 
 from installer.domain.preflight import Level
 from installer.domain.setup.catalog import questions_of
-from installer.domain.setup.form import Form
-from installer.domain.setup.judgement import Judgement
 from installer.domain.setup.question import Page, Question
 from installer.tui.setup.fields import Field
 from installer.tui.setup.notes import Notes
 from installer.tui.setup.rows import Rows
+
+if TYPE_CHECKING:
+    from installer.domain.setup.form import Form
+    from installer.domain.setup.judgement import Judgement
 
 
 class FormPage(VerticalScroll):

@@ -1,10 +1,14 @@
-"""The setup: a few questions, then the plan, then the hand-over to the run."""
+"""The setup: a few questions, then the plan, then the hand-over to the run.
+
+The specification and what it needs take a while to import: that happens beside the first picture, with ``begin``.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on, work
 from textual.app import ComposeResult
@@ -17,11 +21,7 @@ from installer.domain.plan import Plan
 from installer.domain.preflight import Level
 from installer.domain.run_view import RunView
 from installer.domain.setup.catalog import PAGES
-from installer.domain.setup.form import Form
-from installer.domain.setup.judgement import Found, Judgement, Look
 from installer.domain.setup.note import Note
-from installer.domain.setup.summary import cluster_rows, host_rows
-from installer.domain.spec import ClusterSpec
 from installer.services.aside import aside
 from installer.tui.actions import Action
 from installer.tui.screen import AreaScreen
@@ -32,6 +32,11 @@ from installer.tui.setup.plan_view import PlanView
 from installer.tui.setup.rail import Rail, RailStop, Stop
 from installer.tui.setup.save import SaveFile
 from installer.tui.setup.verdict import blocking, errors_by_page, sources_of, verdict
+
+if TYPE_CHECKING:
+    from installer.domain.setup.form import Form
+    from installer.domain.setup.judgement import Found, Judgement, Look
+    from installer.domain.spec import ClusterSpec
 
 STOPS = (*(Stop(page.id, page.title) for page in PAGES), Stop("plan", "Plan"))
 EARLIER = "beeyard set this host up before; the answers are those of that setup."
@@ -182,7 +187,7 @@ class SetupScreen(AreaScreen):
         judgement = self.service.judge(self._form, self._look, self._found)
         if self._trouble:
             notes = {**judgement.notes, "host": (*self._trouble, *judgement.notes.get("host", ()))}
-            judgement = Judgement(judgement.spec, notes)
+            judgement = replace(judgement, notes=notes)
         self._judgement = judgement
         if self._planned != judgement.spec:
             self._plan = self._planned = None
@@ -190,6 +195,8 @@ class SetupScreen(AreaScreen):
 
     def _draw(self) -> None:
         """Bring everything that is visible up to date; what did not change is left alone."""
+        from installer.domain.setup.summary import cluster_rows
+
         judgement, page = self._judgement, self.page
         told = self._verdict()
         if page == "host":
@@ -238,6 +245,8 @@ class SetupScreen(AreaScreen):
         except BeeyardError as error:
             self._trouble = (Note.of_error(error),)
         else:
+            from installer.domain.setup.summary import host_rows
+
             self.host_page.show_host(host_rows(self._look))
         self._judge()
         self.ask_sources()

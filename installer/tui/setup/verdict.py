@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual.content import Content
 
 from installer.domain.preflight import Level
 from installer.domain.setup.catalog import BY_ID, PAGES
-from installer.domain.setup.judgement import Judgement
 from installer.domain.setup.note import Note
-from installer.domain.spec import ClusterSpec
+
+if TYPE_CHECKING:
+    from installer.domain.setup.judgement import Judgement
+    from installer.domain.spec import ClusterSpec
 
 
 def errors_by_page(judgement: Judgement) -> dict[str, int]:
