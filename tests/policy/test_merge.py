@@ -12,7 +12,7 @@ from installer.domain.policy.merge import Conflict, clean, diff, merge, owners, 
 from tests.policy import generated as g
 from tests.policy.clusters import Raw, policy
 
-TIMES = settings(max_examples=80, deadline=None)
+TIMES = settings(max_examples=40, deadline=None)
 BASE = policy(
     {"endpointSelector": {}, "ingress": [{"fromEntities": ["host"]}, {"fromEntities": ["world"]}], "egress": [{}]}
 )

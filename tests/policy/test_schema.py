@@ -168,14 +168,14 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(kind=st.sampled_from([*API_VERSIONS, "Other"]), spec=JSON, meta=JSON, crds=st.booleans())
 def test_nothing_whatever_makes_it_fail(kind: str, spec: Any, meta: Any, crds: bool) -> None:
     data = {"apiVersion": "cilium.io/v2", "kind": kind, "metadata": meta, "spec": spec}
     validate([SourceDocument("f", 1, "", data)], KNOWN_CRDS if crds else {}, lint=linter())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=JSON)
 def test_no_document_makes_it_fail(data: Any) -> None:
     validate([SourceDocument("f", 1, "", data)], KNOWN_CRDS, lint=linter())
