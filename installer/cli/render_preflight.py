@@ -62,10 +62,10 @@ def _kernel(rows: list[Row], proof: KernelProof) -> Iterator[str]:
 def _reasons(rows: list[Row]) -> Iterator[str]:
     """Tell once why features were not tried, whatever their number."""
     untried = [row for row in rows if row.verdict is Verdict.UNTRIED]
-    reasons = Counter((row.evidence, "" if row.lacking else row.fix) for row in untried)
-    for (evidence, fix), number in reasons.items():
+    fixes = {row.evidence: row.fix for row in untried if not row.lacking}
+    for evidence, number in Counter(row.evidence for row in untried).items():
         yield from _wrapped(f"  not tried ({number}): ", evidence)
-        if fix:
+        if fix := fixes.get(evidence):
             yield from _wrapped("      fix: ", fix)
 
 

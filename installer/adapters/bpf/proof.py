@@ -35,7 +35,7 @@ async def prove(processes: Processes, *, command: Sequence[str] = COMMAND, timeo
             trouble = f"the process that tries ended with {_how(done.rc)}: {_last(done.err)}".rstrip(": ")
     except BeeyardError as error:
         trouble = f"{error.what}: {error.why}".rstrip(": ")
-    return _proof(lines, trouble, time.monotonic() - begun)
+    return read_proof(lines, trouble, time.monotonic() - begun)
 
 
 def _how(rc: int) -> str:
@@ -46,7 +46,8 @@ def _last(text: str) -> str:
     return text.strip().rpartition("\n")[2]
 
 
-def _proof(lines: Sequence[str], trouble: str, seconds: float) -> KernelProof:
+def read_proof(lines: Sequence[str], trouble: str = "", seconds: float = 0.0) -> KernelProof:
+    """Return what the lines of the process that tries say."""
     told: dict[str, Any] = {}
     outcomes = {}
     for line in lines:

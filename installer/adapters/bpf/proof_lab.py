@@ -15,7 +15,7 @@ from pathlib import Path
 _CLONE_NEWNS, _CLONE_NEWNET = 0x00020000, 0x40000000
 _PRIVATE = 0x40000 | 0x4000
 _ROOMS = ("/tmp", "/mnt", "/run", "/var/tmp")  # noqa: S108 - only mount points, in a namespace of our own
-_NET_ADMIN, _SYS_ADMIN, _BPF = 12, 21, 39
+_NET_ADMIN, _SYS_ADMIN = 12, 21
 _ROOT_FIX = "run it as root: sudo beeyard preflight --kernel"
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -49,15 +49,15 @@ class Lab:
     """The scratch namespaces.
 
     Attributes:
-        no_network: why there is no network namespace, empty where there is one.
-        no_mounts: why nothing can be mounted, empty where it can.
+        no_network: why there is no network namespace, None where there is one.
+        no_mounts: why nothing can be mounted, None where it can.
         room: folder below which may be mounted.
         no_ipv6: why IPv6 is off on the host, empty where it is on.
         devices: how many devices were made; gives them names.
     """
 
-    no_network: str = ""
-    no_mounts: str = ""
+    no_network: UntriedError | None = None
+    no_mounts: UntriedError | None = None
     room: Path = Path("/")
     no_ipv6: str = ""
     devices: int = field(default=0)
@@ -69,7 +69,7 @@ class Lab:
             UntriedError: there is no namespace of our own.
         """
         if self.no_network:
-            raise UntriedError(self.no_network, _ROOT_FIX)
+            raise self.no_network
 
     @contextmanager
     def mounted(self, kind: str) -> Iterator[Path]:
@@ -80,7 +80,7 @@ class Lab:
             OSError: the kernel refuses this file system.
         """
         if self.no_mounts:
-            raise UntriedError(self.no_mounts, _ROOT_FIX)
+            raise self.no_mounts
         place = self.room / kind
         place.mkdir(exist_ok=True)
         _mount(kind, place, kind)
@@ -102,7 +102,7 @@ class Lab:
             try:
                 place.mkdir()
             except OSError as error:
-                raise UntriedError(f"no cgroup can be made: {said(error)}", _ROOT_FIX) from error
+                raise refused(error, "no cgroup can be made") from error
             fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 yield fd
@@ -136,14 +136,14 @@ def enter() -> Lab:
     try:
         _unshare(_CLONE_NEWNET)
     except OSError as error:
-        lab.no_network = f"no network namespace can be made: {said(error)}"
+        lab.no_network = refused(error, "no network namespace can be made")
     try:
         _unshare(_CLONE_NEWNS)
         _mount("none", Path("/"), "", _PRIVATE)
-        lab.room = next(path for path in map(Path, _ROOMS) if path.is_dir())
+        lab.room = next((path for path in map(Path, _ROOMS) if path.is_dir()), Path("/var"))
         _mount("tmpfs", lab.room, "tmpfs")
-    except (OSError, StopIteration) as error:
-        lab.no_mounts = f"nothing can be mounted: {said(error) if isinstance(error, OSError) else 'no folder for it'}"
+    except OSError as error:
+        lab.no_mounts = refused(error, "nothing can be mounted")
     return lab
 
 
@@ -170,11 +170,10 @@ def _mount(source: str, place: Path, kind: str, flags: int = 0) -> None:
 def refused(error: OSError, words: str = "") -> UntriedError:
     """Return why a permission is missing, as far as it can be told."""
     what = said(error, words)
-    powers = _powers()
-    if os.geteuid() != 0 and not powers >> _SYS_ADMIN & 1:
+    if os.geteuid() != 0 and not has(_SYS_ADMIN):
         return UntriedError(f"root is needed ({what})", _ROOT_FIX)
     lacking = [name for name, bit in (("CAP_NET_ADMIN", _NET_ADMIN), ("CAP_SYS_ADMIN", _SYS_ADMIN)) if not has(bit)]
-    if lacking and not has(_BPF):
+    if lacking:
         return UntriedError(
             f"root lacks {' and '.join(lacking)} ({what})", "run it on the host itself, or in a privileged container"
         )

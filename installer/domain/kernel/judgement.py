@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -116,14 +117,23 @@ def _witness(feature: Feature, proof: KernelProof) -> Witness:
         return Witness.AGAINST
     if not values or "" in values:
         return Witness.SILENT
+    if feature.since and _number(proof.release) < _number(feature.since):
+        return Witness.SILENT  # too old by its number, but distributions carry features back
     absent = "m" in values and proof.modules.get(feature.module) is ModuleState.ABSENT
     return Witness.AGAINST if absent else Witness.FOR
+
+
+def _number(version: str) -> tuple[int, ...]:
+    found = re.match(r"(\d+)\.(\d+)", version)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def _testimony(feature: Feature, proof: KernelProof) -> Iterator[str]:
     for symbol in feature.config:
         if value := proof.config.get(symbol):
             yield f"CONFIG_{symbol}={value}" if value != "n" else f"CONFIG_{symbol} is not set"
+    if feature.since:
+        yield f"since Linux {feature.since}"
     state = proof.modules.get(feature.module, ModuleState.UNKNOWN)
     if state is not ModuleState.UNKNOWN:
         yield f"module {feature.module} {state}"

@@ -5,6 +5,8 @@ Sources: Cilium's system requirements and its own probes at the start of the age
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from installer.domain.kernel.feature import Feature, Weight
 from installer.domain.kernel.trials import Attach, Call, Hook, Map, Program, Special, Stack, Use, Verify
 
@@ -25,16 +27,15 @@ _VERIFIER = (
         without="programs are interpreted, several times slower",
         config=("BPF_JIT",),
     ),
-    Feature("bpf.loops", "bounded loops", "all programs", (Verify("a bounded loop"),), config=_SYSCALL, since="5.3"),
+    Feature("bpf.loops", "bounded loops", "all programs", (Verify("a bounded loop"),), since="5.3"),
     Feature(
         "bpf.million",
         "programs of a million instructions",
         "all programs",
         (Verify("5000 instructions"),),
-        config=_SYSCALL,
         since="5.2",
     ),
-    Feature("bpf.jump32", "32-bit jumps", "all programs", (Verify("32-bit jumps"),), config=_SYSCALL, since="5.1"),
+    Feature("bpf.jump32", "32-bit jumps", "all programs", (Verify("32-bit jumps"),), since="5.1"),
     Feature("bpf.dead-code", "removal of dead code", "options set at load time", (Verify("dead code"),)),
     Feature("bpf.calls", "functions in programs", "all programs", (Verify("a function"),), since="4.16"),
     Feature(
@@ -52,22 +53,20 @@ _VERIFIER = (
         "BPF file system",
         "keeps maps across restarts of the agent",
         (Special("pin", "mount it in a namespace of our own and pin a map"),),
-        config=_SYSCALL,
     ),
 )
 
 _MAPS = (
-    Feature("map.hash", "hash map", "endpoints, services", (Use(Map.HASH, _NO_PREALLOC),), config=_SYSCALL),
-    Feature("map.array", "array map", "configuration", (Use(Map.ARRAY), Use(Map.PERCPU_ARRAY)), config=_SYSCALL),
-    Feature("map.percpu-hash", "per-CPU hash map", "metrics", (Use(Map.PERCPU_HASH),), config=_SYSCALL),
-    Feature("map.lru-hash", "LRU hash map", "connections, NAT, affinity", (Use(Map.LRU_HASH),), config=_SYSCALL),
+    Feature("map.hash", "hash map", "endpoints, services", (Use(Map.HASH, _NO_PREALLOC),)),
+    Feature("map.array", "array map", "configuration", (Use(Map.ARRAY), Use(Map.PERCPU_ARRAY))),
+    Feature("map.percpu-hash", "per-CPU hash map", "metrics", (Use(Map.PERCPU_HASH),)),
+    Feature("map.lru-hash", "LRU hash map", "connections, NAT, affinity", (Use(Map.LRU_HASH),)),
     Feature(
         "map.lru-per-cpu",
         "LRU lists for each CPU",
         "connections without a shared list",
         (Use(Map.LRU_HASH, _NO_COMMON_LRU),),
         ("distributed-lru",),
-        config=_SYSCALL,
     ),
     Feature("map.lpm-trie", "LPM trie map", "address ranges, policies", (Use(Map.LPM_TRIE, _NO_PREALLOC),)),
     Feature(
@@ -271,5 +270,8 @@ _HOOKS = (
     ),
 )
 
-BPF = (*_VERIFIER, *_MAPS, *_HELPERS, *_SOCKETS, *_HOOKS)
+BPF = tuple(
+    feature if feature.config else replace(feature, config=_SYSCALL)
+    for feature in (*_VERIFIER, *_MAPS, *_HELPERS, *_SOCKETS, *_HOOKS)
+)
 """Features of the BPF subsystem."""
