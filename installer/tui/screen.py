@@ -61,6 +61,7 @@ class AreaScreen(Screen[None]):
         """Show the state of the connection, and again whenever it changes."""
         self.cockpit.frames.add(self)
         self.show_connection()
+        self.refresh_bindings()  # so that the first picture has the keys
 
     def on_unmount(self) -> None:
         """Hear of changes no more."""

@@ -79,7 +79,7 @@ class ActionBar(Widget):
         del screen
         if not self._asking:
             self._asking = True
-            self.call_after_refresh(self._ask)
+            (self.call_after_refresh if self._entries else self.call_later)(self._ask)
 
     def _ask(self) -> None:
         self._asking = False
