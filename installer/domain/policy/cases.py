@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from installer.domain.errors import UsageError
-from installer.domain.policy.engine import Engine, compile_policies
+from installer.domain.policy.engine import KINDS, Engine, compile_policies
 from installer.domain.policy.explain import sentence
 from installer.domain.policy.model import (
     ENTITY_LABELS,
@@ -113,15 +113,13 @@ def read_case(raw: Any, where: str) -> Case:
 
 def run_case(case: Case) -> CaseResult:
     """Judge a case; a policy that agents would refuse fails it."""
-    policies = compile_policies(case.policies, case.settings, case.knowledge)
-    broken = [policy for policy in policies if policy.error]
-    if broken:
-        return CaseResult(case.id, case.expect, "invalid", f"{broken[0].origin}: {broken[0].error}")
-    for raw in case.policies:
-        refused = sanitize(raw, case.settings) if str(raw.get("kind", "")).startswith("Cilium") else []
-        if refused:
-            name = (raw.get("metadata") or {}).get("name", "")
-            return CaseResult(case.id, case.expect, "invalid", f"agents would refuse {name}: {refused[0].text}")
+    chosen = [raw for raw in case.policies if raw.get("kind") in KINDS]
+    policies = compile_policies(chosen, case.settings, case.knowledge)
+    for raw, policy in zip(chosen, policies, strict=True):
+        refused = sanitize(raw, case.settings) if str(raw.get("kind")).startswith("Cilium") else []
+        why = policy.error or next((f"{one.text} ({one.code})" for one in refused), "")
+        if why:
+            return CaseResult(case.id, case.expect, "invalid", f"{policy.origin}: {why}")
     engine = Engine(policies, case.settings)
     verdict = engine.verdict(case.traffic)
     return CaseResult(case.id, case.expect, verdict.decision, sentence(case.traffic, verdict))
