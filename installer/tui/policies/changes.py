@@ -327,8 +327,7 @@ class ChangeWork(AreaScreen):
         if chosen is not None:
             one = remedies[chosen]
             base = [one.before] if one.before is not None else []
-            await screen.show_draft(screen.desk.new(to_yaml(clean(one.after)), title=one.name, base=base))
-            screen.show_view("diff")
+            await screen.show_draft(screen.desk.new(to_yaml(clean(one.after)), title=one.name, base=base), view="diff")
 
 
 def _opens(one: Remedy) -> str:

@@ -280,7 +280,10 @@ class PoliciesScreen(DraftWork, PanelWork, ChangeWork):
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Know the view by what has the keys."""
         names = {"tree": "policies", "panel-rows": self.page}
-        view = names.get(event.widget.id or "", "text" if event.widget is self.editor else "")
+        focused = self.focused if event.widget is self.focused else None  # older messages count no more
+        if focused is None:
+            return
+        view = names.get(focused.id or "", "text" if focused is self.editor else "")
         if view and view != self.view:
             self.view = view
             for kind in ("list", "text", "panel"):

@@ -71,7 +71,7 @@ async def test_a_lost_cluster_is_told_and_edits_stay(open_shop: OpenShop) -> Non
         shop_.kube.lose("connection reset")
         await shop_.sees("The cluster does not answer; edits stay here", "connection reset")
         assert "app: basket" in shop_.editor.text
-        assert shop_.screen.draft is not None and shop_.screen.draft.is_changed
+        assert [draft.title for draft in shop_.screen.desk.dirty()] == ["shop/api"]
 
 
 async def test_names_are_shown_as_they_are(open_shop: OpenShop) -> None:
