@@ -19,6 +19,7 @@ COMMANDS = {
     "status": ("installer.cli.commands.status", "Show the state of a cluster's nodes, Cilium and Hubble."),
     "verify": ("installer.cli.commands.verify", "Prove the network with real connections and a policy."),
     "observe": ("installer.cli.commands.observe", "Watch flows: everything of `hubble observe`, and more."),
+    "tap": ("installer.cli.commands.tap", "Watch this node's flows and drops straight from the kernel."),
     "policy": ("installer.cli.commands.policy", "Check, try out, change and draw network policies."),
     "hubble": ("installer.cli.commands.hubble", "Look at Hubble, reach it, and switch it on or off."),
     "tui": ("installer.cli.commands.tui", "Open the cockpit, as beeyard alone does on a terminal."),

@@ -10,16 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from installer.cli import output
-from installer.cli.observe.arguments import (
-    COLOURS,
-    OUTPUTS,
-    TIME_FORMATS,
-    Count,
-    ObserveCommand,
-    filter_options,
-    given_flags,
-    offers,
-)
+from installer.cli.observe.arguments import ObserveCommand, filter_options, given_flags
+from installer.cli.observe.options import COUNT, formats_options, others_options, ours_options, wants_colour
 from installer.cli.options import examples
 from installer.cli.server_options import NAMES, server_options
 from installer.domain.errors import BeeyardError, ExitCode, UsageError
@@ -29,90 +21,18 @@ if TYPE_CHECKING:
     from installer.cli.observe.streams import Streams
 
 KINDS = ("flows", "agent-events", "debug-events")
-_COUNT = Count()
 
 
 def _selectors(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(
         (
             click.option("--all", "all_flows", is_flag=True, help="All flows that the servers still hold."),
-            click.option(
-                "--last", type=_COUNT, default=0, metavar="N", help="The newest N of every node (default 20)."
-            ),
-            click.option("--first", type=_COUNT, default=0, metavar="N", help="The oldest N of every node."),
+            click.option("--last", type=COUNT, default=0, metavar="N", help="The newest N of every node (default 20)."),
+            click.option("--first", type=COUNT, default=0, metavar="N", help="The oldest N of every node."),
             click.option("-f", "--follow", is_flag=True, help="Go on with new flows."),
             click.option("--since", default="", metavar="WHEN", help="From then on: 5m, 1h30m, or a time (RFC 3339)."),
             click.option("--until", default="", metavar="WHEN", help="Up to then; without -f."),
             click.option("--input-file", default="", metavar="FILE", help="Read -o jsonpb lines; - for stdin."),
-        )
-    ):
-        function = option(function)
-    return function
-
-
-def _formats(function: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(
-        (
-            click.option(
-                "-o",
-                "--output",
-                "output_format",
-                default="compact",
-                metavar="FORMAT",
-                show_default=True,
-                help=f"{', '.join(OUTPUTS)}HEADER:PATH,...",
-                shell_complete=offers(OUTPUTS),
-            ),
-            click.option("--print-node-name", is_flag=True, help="With the node's name."),
-            click.option("--print-policy-names", is_flag=True, help="With the policies that decided."),
-            click.option("--numeric", is_flag=True, help="Addresses instead of names."),
-            click.option("--ip-translation/--no-ip-translation", default=True, help="Names instead of addresses."),
-            click.option(
-                "--color", default="auto", metavar="WHEN", help="auto, always or never.", shell_complete=offers(COLOURS)
-            ),
-            click.option(
-                "--time-format",
-                default="StampMilli",
-                metavar="NAME",
-                help=f"{', '.join(TIME_FORMATS)}.",
-                shell_complete=offers(TIME_FORMATS),
-            ),
-            click.option("--time-zone", default="utc", metavar="ZONE", help="utc, local, +02:00, or Europe/Berlin."),
-            click.option("--field-mask", multiple=True, metavar="PATHS", help="Fields asked for; with -o json only."),
-            click.option(
-                "--use-default-field-masks/--no-use-default-field-masks",
-                default=True,
-                help="Ask only for the fields that the format shows.",
-            ),
-        )
-    ):
-        function = option(function)
-    return function
-
-
-def _ours(function: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(
-        (
-            click.option("--where", default="", metavar="TEXT", help="Expression: verdict=dropped and dst.ns=prod."),
-            click.option("--group-by", default="", metavar="FIELDS", help="Count by fields: ns,dport,verdict."),
-            click.option("--every", default="", metavar="DURATION", help="Tell counts this often, such as 5s."),
-            click.option("--top", type=_COUNT, default=0, metavar="N", help="The N largest groups."),
-            click.option("--merge-denials", is_flag=True, help="Show the two records of one denial as one."),
-            click.option("--explain", is_flag=True, help="Tell why flows were dropped, and what would allow them."),
-        )
-    ):
-        function = option(function)
-    return function
-
-
-def _others(function: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(
-        (
-            click.option("--allowlist", multiple=True, metavar="JSON", help="Filters of the API to show."),
-            click.option("--denylist", multiple=True, metavar="JSON", help="Filters of the API to hide."),
-            click.option("--print-raw-filters", is_flag=True, help="Print the filters as YAML and end."),
-            click.option("-s", "--silent-errors", is_flag=True, help="Nothing but errors on stderr."),
-            click.option("-D", "--debug", is_flag=True, help="Tell what is asked for, and all states of nodes."),
         )
     ):
         function = option(function)
@@ -131,9 +51,9 @@ def _others(function: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.argument("kind", type=click.Choice(KINDS), default="flows", required=False)
 @_selectors
-@_formats
-@_ours
-@_others
+@formats_options
+@ours_options
+@others_options
 @server_options
 @click.pass_context
 def command(ctx: click.Context, /, kind: str, **options: Any) -> int:
@@ -171,7 +91,7 @@ def _observe(ctx: click.Context, kind: str, options: dict[str, Any], streams: St
     from installer.cli.observe.request import event_selectors, make_ask
 
     terminal = sys.stdout.isatty()
-    options["colour"] = _colour(options["color"], terminal=terminal)
+    options["colour"] = wants_colour(options["color"], terminal=terminal)
     options["legacy_json"] = "legacy-json-output" in os.environ.get("HUBBLE_COMPAT", "").split(",")
     flags = given_flags(ctx)
     path = options["input_file"]
@@ -198,9 +118,3 @@ def _observe(ctx: click.Context, kind: str, options: dict[str, Any], streams: St
         observe_server(choice, ask, streams)
     else:
         observe_events(choice, kind, event_selectors(options), options["output_format"], ask.printing, streams)
-
-
-def _colour(when: str, *, terminal: bool) -> bool:
-    if when.lower() in ("always", "never"):
-        return when.lower() == "always"
-    return terminal and not os.environ.get("NO_COLOR")

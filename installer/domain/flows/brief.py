@@ -106,6 +106,7 @@ class Brief(Wire, frozen=True):
     destination_names: tuple[str, ...] = ()
     l7: _Layer7 | None = None
     event_type: EventType | None = None
+    drop_reason_desc: str | int = ""
     source_service: Service | None = None
     destination_service: Service | None = None
     traffic_direction: str = ""

@@ -9,6 +9,7 @@ from installer.domain.flows.drop_reasons import DROP_REASON, drop_text
 from installer.domain.flows.enums import DROP_REASONS
 from installer.domain.flows.flow import Endpoint, Flow, Policy
 from installer.domain.flows.printing import text
+from installer.domain.tap.reasons import explain_kernel_drop
 
 POLICY_DENIED, POLICY_DENY, AUTH_REQUIRED = 133, 181, 189
 
@@ -50,6 +51,8 @@ def explain(flow: Flow) -> list[str]:
     """
     if not is_refused(flow):
         return []
+    if flow.emitter is not None and isinstance(flow.drop_reason_desc, str) and flow.emitter.name == "tap":
+        return explain_kernel_drop(flow.drop_reason_desc)
     number = flow.drop_reason or _number(flow)
     if flow.l7 is not None:
         return [_at_proxy(flow), *_policies(flow)]

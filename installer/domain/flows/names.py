@@ -105,6 +105,16 @@ TRACE_SUB_TYPE: Mapping[int, str] = {number: name for name, number in TRACE_POIN
 POLICY_MATCH: Mapping[int, str] = dict(
     enumerate(("none", "L3-Only", "L3-L4", "L4-Only", "all", "L3-Proto", "Proto-Only"))
 )
+TAP_EVENT: Mapping[int, str] = {
+    241: "tcp-connect",
+    242: "tcp-connect-failed",
+    243: "tcp-accept",
+    244: "tcp-close",
+    245: "tcp-retransmit",
+    246: "tcp-reset-sent",
+    247: "tcp-reset-received",
+}
+"""Types of events that only the tap tells, by ``event_type.type``."""
 RESERVED_IDENTITY: Mapping[int, str] = dict(
     enumerate(
         (

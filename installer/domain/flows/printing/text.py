@@ -143,7 +143,8 @@ def flow_type(flow: Flow) -> str:
         sub_type = event.sub_type & 0xFF
         return names.TRACE_SUB_TYPE.get(sub_type) or str(sub_type)
     if number == DROP:
-        return drop_text(event.sub_type)
+        kernel = flow.drop_reason_desc
+        return drop_text(event.sub_type) if event.sub_type or not isinstance(kernel, str) else kernel
     if number == POLICY_VERDICT:
         match = names.POLICY_MATCH.get(flow.policy_match_type, "unknown")
         return f"policy-verdict:{match} {names.name_of(flow.traffic_direction, names.TRAFFIC_DIRECTION)}"
@@ -152,7 +153,7 @@ def flow_type(flow: Flow) -> str:
     if number == TRACE_SOCK:
         point = names.name_of(flow.sock_xlate_point, names.SOCK_XLATE_POINT)
         return _XLATE.get(point, point)
-    return "UNKNOWN"
+    return names.TAP_EVENT.get(number, "UNKNOWN")
 
 
 def _l7_type(l7: Layer7) -> str:

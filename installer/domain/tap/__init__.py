@@ -1,0 +1,1 @@
+"""What the tap's kernel programs tell, and how it becomes flows."""
