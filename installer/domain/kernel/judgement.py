@@ -149,7 +149,8 @@ def _remedy(feature: Feature, proof: KernelProof, distribution: str) -> str:
     if state is ModuleState.ABSENT or ("m" in values and state is ModuleState.UNKNOWN):
         return f"{_package(proof.release, distribution)}, then modprobe {feature.module}"
     if state is ModuleState.INSTALLED:
-        return f"modprobe {feature.module} (a rule in /etc/modprobe.d may forbid it)"
+        package = _package(proof.release, distribution)
+        return f"modprobe {feature.module} (a rule in /etc/modprobe.d may forbid it), or {package}"
     if feature.since:
         return f"use Linux {feature.since} or newer"
     symbols = " ".join(f"CONFIG_{symbol}" for symbol in feature.config)

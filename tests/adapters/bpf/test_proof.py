@@ -209,3 +209,39 @@ def test_a_machine_whose_numbers_are_not_known_has_no_bpf(monkeypatch: pytest.Mo
 def test_the_worker_is_what_the_command_runs() -> None:
     assert COMMAND[-1] == WORKER == main.__module__
     assert Path(COMMAND[0]).is_absolute()
+
+
+NONSENSE = """
+from installer.domain.kernel.feature import Feature
+from installer.domain.kernel.trials import Attach, Call, Device, Extension, Map, Program, Use, Verify
+def feature(name, *trials): return Feature(name, name, "nothing", trials)
+w.proof_programs.assembler.BODIES["bad memory"] = lambda: bytes.fromhex("6100000000000000" "9500000000000000")
+w.FEATURES = (
+    feature("helper", Call("nothing", 99999)),
+    feature("map", Use(9999)),
+    feature("hook", Attach(Program.SCHED_CLS, 9999)),
+    feature("device", Device("nothing")),
+    feature("match", Extension("match", "nothing")),
+    feature("target", Extension("target", "NOTHING")),
+    feature("verifier", Verify("bad memory")),
+    feature("ours", Call("fib_lookup", 69, ("ctx",))),
+)
+Use.__str__ = Attach.__str__ = lambda trial: "use it"
+"""
+
+
+@root
+async def test_what_no_kernel_has_is_missing_with_the_kernel_s_words() -> None:
+    found = await proof(NONSENSE)
+    ours = found.outcomes["ours"]
+    assert {name: str(one.verdict) for name, one in found.outcomes.items() if name != "ours"} == dict.fromkeys(
+        ("helper", "map", "hook", "device", "match", "target", "verifier"), "missing"
+    )
+    evidence = {name: one.evidence for name, one in found.outcomes.items()}
+    assert "invalid func unknown#99999" in evidence["helper"]
+    assert "EINVAL" in evidence["map"]
+    assert "ENOENT" in evidence["match"]
+    assert "!read_ok" in evidence["verifier"]
+    # A program of ours that the verifier does not like says nothing about the kernel.
+    assert ours.verdict is Verdict.UNTRIED
+    assert "the verifier refuses our program" in ours.evidence
