@@ -83,6 +83,7 @@ ONE: list[tuple[str, Raw, Raw]] = [
     ("P-LINT-030", policy({"endpointSelector": {}, "ingressDeny": [{"fromEntities": ["world"]}]}), policy({"endpointSelector": {}, "enableDefaultDeny": {"ingress": False}, "ingressDeny": [{"fromEntities": ["world"]}]})),
     ("P-LINT-030", cluster({"endpointSelector": {"matchLabels": {"a": "b"}}, "ingressDeny": [{"fromEntities": ["world"]}]}), into({"fromEntities": ["cluster"]}, ingressDeny=[{"fromEndpoints": [FRONT]}])),
     ("P-LINT-032", into({"fromEndpoints": [FRONT]}, enableDefaultDeny={"egress": True}), into({"fromEndpoints": [FRONT]}, enableDefaultDeny={"egress": False})),
+    ("P-LINT-039", dns({"matchName": "a.b"}), dns({"matchName": "a.b"}, {"matchPattern": "*.*.svc.cluster.local"}, {"matchPattern": "**.svc.cluster.local"})),
     ("P-LINT-040", policy({"endpointSelector": {}, "egress": [WORLD443]}), out(WORLD443)),
     ("P-LINT-040", kube(policyTypes=["Egress"], egress=[{"to": [{"podSelector": {}}]}]), kube(policyTypes=["Ingress"], ingress=[{}])),
     ("P-LINT-041", policy({"endpointSelector": {}, "egress": [{**DNS, "toPorts": [port("53", "UDP")]}]}), out()),

@@ -11,10 +11,11 @@ import yaml
 from installer.domain.policy.documents import read_documents
 from installer.domain.policy.findings import Finding
 from installer.domain.policy.known_schema import KNOWN_CRDS
-from installer.domain.policy.lint import linter
+from installer.domain.policy.lint import CODES, linter
 from installer.domain.policy.model import Settings
 from installer.domain.policy.validation import validate
 from installer.domain.policy.world import World
+from tests.policy import test_lint as alone
 from tests.policy.clusters import DNS_SERVICE, NAMESPACE, SERVICES, SHOP, Raw, pod, policy, service, world
 
 WEB, FRONT = {"matchLabels": {"app": "web"}}, {"matchLabels": {"app": "front"}}
@@ -185,3 +186,9 @@ def test_labels_that_this_cluster_keeps_are_no_matter() -> None:
     kept = world(pods=[*SHOP, pod("shop", "web-2", {"app": "web", "k8s.io/zone": "a"})])
     chosen = into({"fromEndpoints": [{"matchLabels": {"k8s.io/zone": "a"}}]})
     assert "P-LINT-013" in {finding.code for finding in lint(kept, chosen)}  # the default filter leaves it out
+
+
+def test_every_code_is_provoked_somewhere() -> None:
+    tables: list[Any] = [CASES, alone.ONE, alone.TWO, alone.WITH_SETTINGS]
+    provoked = {row[0] for table in tables for row in table} | {"P-LINT-074", "P-LINT-092"}
+    assert provoked == set(CODES)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from installer.domain.policy.engine import Engine, compile_policies
-from installer.domain.policy.entry import Entry, PortRule
+from installer.domain.policy.entry import Entry, Policy, PortRule
 from installer.domain.policy.impact import app_name
 from installer.domain.policy.model import Decision, Direction, HTTPRequest, Knowledge, Origin, Peer, Traffic
 from installer.domain.policy.suggest_rules import Evidence, Observed, Surroundings, draft_rules, path_template
-from installer.domain.policy.world import is_refused
+from installer.domain.policy.world import is_refused, key_of
 
 Raw = Mapping[str, Any]
 Change = tuple[Raw | None, Raw]
@@ -61,8 +62,14 @@ class Remedies:
     ):
         self._objects = list(objects)
         self._engine = engine
-        self._peers = list(peers)
+        self._peers = list({peer.labels: peer for peer in peers}.values())
         self._knowledge = knowledge or Knowledge()
+        self._compiled = {id(item): self._compile(item) for item in self._objects}
+
+    def _compile(self, item: Raw) -> list[Policy]:
+        """Return an object in the common form; nothing where agents refuse it."""
+        settings = self._engine.settings
+        return [] if is_refused(item, settings) else compile_policies([item], settings, self._knowledge)
 
     def find(self, traffic: Traffic) -> list[Remedy]:
         """Return the changes that let a connection through, the one that opens least first; none when it is allowed.
@@ -89,26 +96,36 @@ class Remedies:
             trial = self._with(changes)
             if trial.side(direction, traffic).decision is Decision.ALLOW:
                 (before, after), *rest = changes
-                yield Remedy(f"{direction}: {title}", before, after, self._opened(trial, traffic), tuple(rest))
+                yield Remedy(f"{direction}: {title}", before, after, self._opened(trial, traffic, changes), tuple(rest))
 
     def _with(self, changes: Sequence[Change]) -> Engine:
         replaced = {id(before) for before, _ in changes}
-        kept = [item for item in self._objects if id(item) not in replaced]
-        settings = self._engine.settings
-        accepted = [item for item in [*kept, *(after for _, after in changes)] if not is_refused(item, settings)]
-        return Engine(compile_policies(accepted, settings, self._knowledge), settings)
+        kept = [one for item, found in self._compiled.items() if item not in replaced for one in found]
+        changed = [one for _, after in changes for one in self._compile(after)]
+        return Engine([*kept, *changed], self._engine.settings)
 
-    def _opened(self, trial: Engine, wanted: Traffic) -> int:
+    def _opened(self, trial: Engine, wanted: Traffic, changes: Sequence[Change]) -> int:
         """Count what becomes allowed beside the connection wanted, on its port."""
+        names = {key_of(after) for _, after in changes}
+        touched = {peer.labels for peer in self._peers if self._is_touched(trial, peer, names)}
         count = 0
-        for source in self._peers:
-            for dest in self._peers:
-                other = Traffic(source, dest, wanted.port, wanted.protocol, wanted.l7)
-                if (source.labels, dest.labels) == (wanted.source.labels, wanted.dest.labels):
-                    continue
-                if trial.verdict(other).decision is Decision.ALLOW:
-                    count += self._engine.verdict(other).decision is not Decision.ALLOW
+        for source, dest in product(self._peers, self._peers):
+            same = (source.labels, dest.labels) == (wanted.source.labels, wanted.dest.labels)
+            if same or not (source.labels in touched or dest.labels in touched):
+                continue
+            other = Traffic(source, dest, wanted.port, wanted.protocol, wanted.l7)
+            if trial.verdict(other).decision is Decision.ALLOW:
+                count += self._engine.verdict(other).decision is not Decision.ALLOW
         return count
+
+    def _is_touched(self, trial: Engine, peer: Peer, names: set[tuple[str, str, str]]) -> bool:
+        """Whether a changed object selects a peer, or did."""
+        return any(
+            (rule.origin.kind, rule.origin.namespace, rule.origin.name) in names
+            for engine in (self._engine, trial)
+            for direction in Direction
+            for rule in engine.selected(peer, direction)
+        )
 
     def _without_denies(
         self, direction: Direction, traffic: Traffic, origins: Sequence[Origin]

@@ -48,6 +48,7 @@ CODES: Mapping[str, Code] = {
     "P-LINT-042": Code(_E, "toFQDNs learns no address, since no dns rule shows it the answers."),
     "P-LINT-043": Code(_W, "A dns rule is narrower than the pattern in toFQDNs."),
     "P-LINT-044": Code(_W, "toFQDNs names something inside the cluster."),
+    "P-LINT-039": Code(_I, "A dns rule refuses the names that a resolver's search list makes first."),
     # Addresses
     "P-LINT-045": Code(_W, "A CIDR covers addresses of pods, nodes or Services, which it never matches."),
     "P-LINT-046": Code(_W, "A range of all addresses means no pods, and one family only."),

@@ -25,6 +25,7 @@ from installer.domain.policy.world import Pod
 from installer.domain.yaml_document import Path
 
 _INSIDE = (".svc", ".svc.cluster.local", ".cluster.local", ".pod.cluster.local")
+_NDOTS = 5
 _SAMPLES = ("", "a", "abc-1", "x_y")
 
 
@@ -130,6 +131,28 @@ def _names(rule: NameRule) -> list[str]:
     return [name for name in dict.fromkeys(made) if rule.matches(name)]
 
 
+def search_lists(scene: Scene) -> Iterable[Told]:
+    """Find dns rules that refuse what pods ask first: the name with the cluster's domains added (ndots: 5)."""
+    cascade = scene.settings.version >= (1, 19)
+    for item in scene.items():
+        namespace = str((item.document.data.get("metadata") or {}).get("namespace") or "default")
+        for path, port_rule in item.port_rules():
+            wanted = [one or {} for one in (port_rule.get("rules") or {}).get("dns") or ()]
+            rules = name_rules(wanted, cascade=cascade)
+            for index, name in enumerate(str(one.get("matchName") or "") for one in wanted):
+                asked = f"{plain_name(name)}.{namespace}.svc.cluster.local"
+                if (
+                    name
+                    and not name.endswith(".")
+                    and name.count(".") < _NDOTS
+                    and not any(rule.matches(asked) for rule in rules)
+                ):
+                    text = f"pods ask for {asked!r} first, which is refused; some resolvers give up there"
+                    fix = "Helm: dnsProxy.dnsRejectResponseCode=nameError; or ask with a dot at the end."
+                    yield told(item.document, "P-LINT-039", text, (*path, "rules", "dns", index), fix)
+                    break
+
+
 def inside(scene: Scene) -> Iterable[Told]:
     """Find names of the cluster's own Services in ``toFQDNs``: their addresses are pods behind a ClusterIP."""
     for item in scene.items():
@@ -141,4 +164,4 @@ def inside(scene: Scene) -> Iterable[Told]:
                 yield told(item.document, "P-LINT-044", text, path, "Use toEndpoints, or toServices.")
 
 
-CHECKS = (cut, unlearned, inside)
+CHECKS = (cut, unlearned, search_lists, inside)
