@@ -168,8 +168,15 @@ def _mount(source: str, place: Path, kind: str, flags: int = 0) -> None:
 
 
 def refused(error: OSError, words: str = "") -> UntriedError:
-    """Return why a permission is missing, as far as it can be told."""
+    """Return why the kernel refused something that is no answer to a trial: mostly, which right is missing.
+
+    Args:
+        error: what the kernel said.
+        words: what it was about.
+    """
     what = said(error, words)
+    if error.errno not in (errno.EPERM, errno.EACCES):
+        return UntriedError(what)
     if os.geteuid() != 0 and not has(_SYS_ADMIN):
         return UntriedError(f"root is needed ({what})", _ROOT_FIX)
     lacking = [name for name, bit in (("CAP_NET_ADMIN", _NET_ADMIN), ("CAP_SYS_ADMIN", _SYS_ADMIN)) if not has(bit)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def config(release: str, symbols: Iterable[str], places: Iterable[str] = _CONFIG
         try:
             data = path.read_bytes()
             text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode(errors="replace")
-        except (OSError, EOFError):
+        except (OSError, EOFError, zlib.error):
             continue
         known = dict(re.findall(r"^CONFIG_(\w+)=(.*)$", text, re.MULTILINE))
         return str(path), {symbol: known.get(symbol, "n") for symbol in symbols}
