@@ -236,7 +236,7 @@ class FlowFeed:
                 first = request.mask not in self._masks
                 self._masks[request.mask] = smaller(mask)
                 if first:
-                    yield Notice(error.code, "A server does not know every field that is asked for; it is asked for fewer")
+                    yield Notice(error.code, "A server does not know every field asked for; it is asked for fewer")
 
     def _judged(
         self, batch: Sequence[Answer], *, window: OrderingWindow | None = None, whole_ring: bool = False

@@ -15,6 +15,7 @@ from installer.domain.readiness_rules import Facts
 from installer.ports.cluster import EVENTS, PODS, Kube, Object, Resource
 from installer.services.cluster_details import unread
 from installer.services.cluster_facts import FactStore, Source
+from installer.services.watching import watched
 
 _NARROWED = (PODS, EVENTS)
 """Kinds that are read in some namespaces where they may not be in all."""
@@ -92,17 +93,12 @@ class LiveObjects:
                     await self._make_do(source)
 
     async def _watch(self, source: Source) -> None:
-        events = self._kube.watch([source])
-        try:
+        async with watched(self._kube, [source]) as events:
             async for event in events:
                 if event.kind == "SYNCED":
                     self._allow(source)
                 self._store.take(event)
                 self._on_change()
-        finally:
-            close = getattr(events, "aclose", None)
-            if close is not None:
-                await close()
 
     def _allow(self, source: Source) -> None:
         self.unread.pop(self._part(source), None)

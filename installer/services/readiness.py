@@ -17,6 +17,7 @@ from installer.domain.readiness_rules import Expected, Facts, Judgement, judge
 from installer.ports.cluster import Kube
 from installer.services.cluster_facts import FactStore, OnRefused, list_facts, sources_for
 from installer.services.last_words import LastWords
+from installer.services.watching import watched
 
 PROBE_PAUSE = 0.5
 Probe = Callable[[], Awaitable[Component]]
@@ -101,15 +102,10 @@ class _Waiter:
             await asyncio.gather(self._pump, self._words.close(), return_exceptions=True)
 
     async def _follow(self) -> None:
-        events = self._kube.watch(sources_for(self._expected))
-        try:
+        async with watched(self._kube, sources_for(self._expected)) as events:
             async for event in events:
                 self._store.take(event)
                 self._changed.set()
-        finally:
-            close = getattr(events, "aclose", None)
-            if close is not None:
-                await close()
 
     async def until_ready(self) -> Snapshot:
         while True:

@@ -24,6 +24,7 @@ from installer.ports.cluster import CONFIG_MAPS, NAMESPACES, NODES, PODS, SERVIC
 from installer.ports.flows import FlowRequest
 from installer.ports.hubble import Hubbles
 from installer.services.relay import open_relay
+from installer.services.watching import watched
 
 LABELS = "app.kubernetes.io/managed-by=beeyard,beeyard.dev/purpose=verify"
 PREFIX = "beeyard-verify-"
@@ -277,8 +278,9 @@ class Proof:
 
     async def _service_account(self) -> None:
         """Pods are refused until the controller has made the namespace's default ServiceAccount."""
-        async with asyncio.timeout(self.timeout):
-            async for event in self.kube.watch([(SERVICE_ACCOUNTS, self._namespace)]):
+        sources = [(SERVICE_ACCOUNTS, self._namespace)]
+        async with asyncio.timeout(self.timeout), watched(self.kube, sources) as events:
+            async for event in events:
                 if event.object or event.objects:
                     return
 
@@ -286,8 +288,8 @@ class Proof:
         pods: dict[str, Object] = {}
         names = {obj["metadata"]["name"] for obj in self.fixtures.workloads if obj["kind"] == "Pod"}
         try:
-            async with asyncio.timeout(self.timeout):
-                async for event in self.kube.watch([(PODS, self._namespace)]):
+            async with asyncio.timeout(self.timeout), watched(self.kube, [(PODS, self._namespace)]) as events:
+                async for event in events:
                     for pod in (*event.objects, *((event.object,) if event.object else ())):
                         pods[pod["metadata"]["name"]] = pod
                     if names <= {name for name, pod in pods.items() if _is_ready(pod)}:

@@ -12,6 +12,7 @@ from installer.domain.errors import BeeyardError
 from installer.domain.policy.world import World, key_of
 from installer.ports.cluster import Kube, Resource, WatchEvent
 from installer.services.policies.world import POLICIES, read_world
+from installer.services.watching import watched
 
 _GATHER = 0.05
 """Seconds in which changes that come together are told together."""
@@ -99,9 +100,10 @@ class _Changes:
 
     async def _keep(self, kube: Kube, resource: Resource) -> None:
         with suppress(BeeyardError):  # it may not be read: the world says so in ``unread``
-            async for event in kube.watch([(resource, None)]):
-                if self._take(event, resource):
-                    self._event.set()
+            async with watched(kube, [(resource, None)]) as events:
+                async for event in events:
+                    if self._take(event, resource):
+                        self._event.set()
 
     def _take(self, event: WatchEvent, resource: Resource) -> bool:
         known = self._known[resource]

@@ -14,6 +14,7 @@ from installer.adapters.kube.opener import Kubeconfigs
 from installer.adapters.kube.watch import WatchStream, follow_once
 from installer.domain.errors import BeeyardError, ConnectError
 from installer.ports.cluster import CONFIG_MAPS, CRDS, NAMESPACES, NODES, PODS, Resource, WatchEvent
+from installer.services.watching import watched
 from tests.support.apiserver import ApiServer
 from tests.support.bare_cluster import BareCluster
 
@@ -47,6 +48,15 @@ def is_kind(kind: str) -> Callable[[WatchEvent], bool]:
 async def clean(kube: KubeClient) -> None:
     for item in await kube.list(CONFIG_MAPS, namespace="default"):
         await kube.delete(CONFIG_MAPS, item["metadata"]["name"], namespace="default")
+
+
+async def test_a_watch_that_is_left_half_way_leaves_no_request_behind(kube: KubeClient) -> None:
+    before = asyncio.all_tasks()
+    async with watched(kube, [(NAMESPACES, None), (NODES, None)]) as events:
+        async for _ in events:
+            assert len(asyncio.all_tasks() - before) >= 2
+            break
+    assert asyncio.all_tasks() == before
 
 
 @pytest.mark.usefixtures("clean")
