@@ -41,7 +41,7 @@ def bar(fraction: float, width: int, style: str = "$primary", *, ascii_only: boo
     if ascii_only:
         return Content.assemble(("#" * (halves // 2), style), ("-" * (width - halves // 2), "dim"))
     filled = "━" * (halves // 2) + ("╸" if halves % 2 else "")
-    return Content.assemble((filled, style), ("━" * (width - len(filled)), "$border"))
+    return Content.assemble((filled, style), ("─" * (width - len(filled)), "$border"))  # seen without colours too
 
 
 def headline(view: RunView, state: str, now: float, width: int, *, ascii_only: bool = False) -> Content:

@@ -10,12 +10,13 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Checkbox, Input, RadioButton, RadioSet, SelectionList, Static
+from textual.widgets import Input, RadioSet, Static
 from textual.widgets.selection_list import Selection
 
 from installer.domain.setup.note import Note
 from installer.domain.setup.question import Answer, Choice, Kind, Question
 from installer.tui.setup.notes import MUTED, Notes, NoteView
+from installer.tui.widgets.toggles import Checkbox, RadioButton, SelectionList
 
 
 class Field(Vertical):
