@@ -24,7 +24,7 @@ _ABSENT = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.E2BIG, errno.ENOD
 _UNKNOWN_HELPER = ("unknown func", "invalid func", "cannot use helper", "program of this type")
 _PASSES = {Program.XDP: 2}
 _PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241, "riscv64": 241}
-_CGROUP_HOOKS = range(Hook.CGROUP_INET4_CONNECT, Hook.CGROUP_INET_SOCK_RELEASE + 1)
+_CGROUP_HOOKS = frozenset(hook for hook in Hook if hook.name.startswith("CGROUP_"))
 
 
 @contextmanager
@@ -158,6 +158,16 @@ def global_data(lab: Lab) -> None:
         syscall.freeze(array)
         with syscall.opened(syscall.load(Program.SCHED_CLS, assembler.reads_array(array))) as program:
             _expect(syscall.run(program), 42)
+
+
+def btf(lab: Lab) -> None:
+    """Look at the head of the kernel's description of itself."""
+    del lab
+    try:
+        with Path("/sys/kernel/btf/vmlinux").open("rb") as file:
+            _expect(file.read(2), struct.pack("=H", 0xEB9F))
+    except FileNotFoundError as error:
+        raise MissingError(said(error)) from error
 
 
 def tail_call(lab: Lab) -> None:

@@ -23,6 +23,7 @@ from installer.domain.kernel.trials import Attach, Call, Device, Extension, Spec
 _SPECIAL: dict[str, Callable[[Lab], None]] = {
     "jit": proof_programs.jit,
     "global-data": proof_programs.global_data,
+    "btf": proof_programs.btf,
     "tail-call": proof_programs.tail_call,
     "batch": proof_programs.batch,
     "pin": proof_programs.pin,

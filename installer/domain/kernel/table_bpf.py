@@ -270,8 +270,31 @@ _HOOKS = (
     ),
 )
 
+_TAP = (
+    Feature(
+        "cgroup.skb",
+        "cgroup hooks: packets",
+        "flows of beeyard tap",
+        (Attach(Program.CGROUP_SKB, Hook.CGROUP_INET_INGRESS), Attach(Program.CGROUP_SKB, Hook.CGROUP_INET_EGRESS)),
+        ("tap",),
+        _NOTE,
+        "beeyard tap cannot run",
+        config=_CGROUP,
+    ),
+    Feature(
+        "bpf.btf",
+        "description of the kernel's structures (BTF)",
+        "drops and their reasons in beeyard tap",
+        (Special("btf", "read /sys/kernel/btf/vmlinux"),),
+        ("tap",),
+        _NOTE,
+        "beeyard tap cannot run",
+        config=("DEBUG_INFO_BTF",),
+    ),
+)
+
 BPF = tuple(
     feature if feature.config else replace(feature, config=_SYSCALL)
-    for feature in (*_VERIFIER, *_MAPS, *_HELPERS, *_SOCKETS, *_HOOKS)
+    for feature in (*_VERIFIER, *_MAPS, *_HELPERS, *_SOCKETS, *_HOOKS, *_TAP)
 )
 """Features of the BPF subsystem."""

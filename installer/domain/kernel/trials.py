@@ -11,6 +11,7 @@ class Program(IntEnum):
 
     SCHED_CLS = 3
     XDP = 6
+    CGROUP_SKB = 8
     CGROUP_SOCK = 9
     CGROUP_SOCK_ADDR = 18
 
@@ -34,6 +35,8 @@ class Map(IntEnum):
 class Hook(IntEnum):
     """Attach types, by the kernel's numbers."""
 
+    CGROUP_INET_INGRESS = 0
+    CGROUP_INET_EGRESS = 1
     CGROUP_INET4_CONNECT = 10
     CGROUP_INET6_CONNECT = 11
     CGROUP_INET4_POST_BIND = 12
