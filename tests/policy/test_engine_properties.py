@@ -59,7 +59,6 @@ def test_an_allow_never_denies_what_it_does_not_newly_isolate(
         ]
         if not newly:
             after = other.verdict(traffic).decision
-            # before 1.18 an L7 rule could take; now a plain allow stays one
             assert ORDER[after] >= ORDER[one.verdict(traffic).decision]
 
 

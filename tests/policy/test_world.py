@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from installer.domain.policy.model import Decision, Traffic
-from installer.domain.policy.world import World, read_pods, read_settings, with_changes
+from installer.domain.policy.world import World, read_node_addresses, read_pods, read_settings, with_changes
 
 API = Path(__file__).parents[1] / "fixtures" / "api"
 
@@ -73,3 +73,11 @@ def test_changes_replace_add_and_remove() -> None:
     new = {"kind": "NetworkPolicy", "metadata": {"name": "n", "namespace": "demo"}}
     found = with_changes(objects, [changed, new], removed=[objects[1]])
     assert found == [changed, new]
+
+
+def test_addresses_are_kept_for_the_lint() -> None:
+    assert {pod.name.partition("-")[0]: pod.addresses for pod in world().pods if pod.addresses}
+    nodes = recorded("nodes.json")["items"]
+    assert read_node_addresses(nodes)
+    assert all("." in ip or ":" in ip for ip in read_node_addresses(nodes))
+    assert read_node_addresses([{"status": {"addresses": [{"type": "Hostname", "address": "n1"}]}}, {}]) == ()
