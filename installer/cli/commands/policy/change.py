@@ -124,16 +124,7 @@ async def _change(options: dict[str, Any], *, wanted: Sequence[Any] = (), remove
             edits = order([await cluster.policies.prepare(one, base.get(key_of(one))) for one in wanted])
         else:
             edits = [await cluster.policies.prepare_delete(*key) for key in _keys(world, removed, options["files"])]
-        for edit in edits:
-            _show(edit)
-        _guard(world, edits)
-        if any(edit.conflicts for edit in edits):
-            raise RefusedError(
-                "someone else changed the same places",
-                why="The conflicts are listed above; nothing was changed.",
-                fix="Read the policies again (policy get) and make the edit on what is there now.",
-                code="E-POL-021",
-            )
+        _present(world, edits)
         if all(edit.action == "none" for edit in edits):
             output.talk("nothing to change")
             return ExitCode.OK
@@ -141,6 +132,20 @@ async def _change(options: dict[str, Any], *, wanted: Sequence[Any] = (), remove
         if not options["yes"]:
             await _agree()
         return await _do(cluster, world, edits, options, deadline)
+
+
+def _present(world: World, edits: Sequence[Edit]) -> None:
+    """Show what would be done and what it would cut; conflicts end it."""
+    for edit in edits:
+        _show(edit)
+    _guard(world, edits)
+    if any(edit.conflicts for edit in edits):
+        raise RefusedError(
+            "someone else changed the same places",
+            why="The conflicts are listed above; nothing was changed.",
+            fix="Read the policies again (policy get) and make the edit on what is there now.",
+            code="E-POL-021",
+        )
 
 
 def _keys(world: World, names: Sequence[str], files: Sequence[str]) -> list[tuple[str, str, str]]:
