@@ -80,6 +80,7 @@ class Engine:
             self._by_subject.setdefault(self._subjects.add_subject(rule.subject), []).append(place)
         self._postures: dict[tuple[object, Direction], _Posture] = {}
         self._sides: dict[object, Side] = {}
+        self._verdicts: dict[Traffic, Verdict] = {}
 
     def _number(self, rule: Rule) -> tuple[Rule, tuple[_Indexed, ...]]:
         entries = tuple(
@@ -89,6 +90,14 @@ class Engine:
 
     def verdict(self, traffic: Traffic) -> Verdict:
         """Judge a new connection, or a request on it."""
+        found = self._verdicts.get(traffic)
+        if found is None:
+            if len(self._verdicts) >= _CACHE:
+                self._verdicts.clear()
+            found = self._verdicts[traffic] = self._decide(traffic)
+        return found
+
+    def _decide(self, traffic: Traffic) -> Verdict:
         source, dest = traffic.source, traffic.dest
         if source.name and source.name == dest.name and source.labels == dest.labels and source.is_pod:
             side = Side(Decision.ALLOW, "same-pod")  # hairpin traffic meets no policy (R25)

@@ -89,6 +89,14 @@ class Peer:
     ports: tuple[tuple[str, int, str], ...] | None = None
     node_labels: tuple[tuple[str, str], ...] | None = None
     name: str = ""
+    _hash: int = field(default=0, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        parts = (self.labels, self.ip, self.names, self.ports, self.node_labels, self.name)
+        object.__setattr__(self, "_hash", hash(parts))
+
+    def __hash__(self) -> int:
+        return self._hash  # kept: peers are looked up for every flow
 
     @property
     def set(self) -> LabelSet:
