@@ -209,8 +209,12 @@ async def test_what_was_known_stays_while_the_cluster_is_lost(cockpit: Open) -> 
         await app.tell(replace(calm(), lost="connection refused"))
         assert app.screen.has_class("-stale")
         assert app.card("nodes").card.summary == "1/1 ready"
+        assert app.card("problems").card.summary == "out of reach, older below"
+        assert "what is shown may be old" in app.text
+        assert "Nothing is wrong." not in app.text
         await app.tell(calm())
         assert not app.screen.has_class("-stale")
+        assert "Nothing is wrong." in app.text
 
 
 async def test_reading_anew_keeps_what_is_shown_until_there_is_more(cockpit: Open) -> None:

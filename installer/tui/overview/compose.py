@@ -47,10 +47,12 @@ def make_cards(overview: Overview, error: BeeyardError | None, now: float) -> tu
 def _problems(status: Status | None, overview: Overview, error: BeeyardError | None) -> Card:
     rows = [] if error is None else [_connection_row(error)]
     if status is not None:
+        if overview.lost and error is None:
+            rows.append(_lost_row(overview.lost))
         rows += notice_rows(status, status.errors, Level.ERROR, status.snapshot.problems)
         rows += notice_rows(status, status.warnings, Level.WARNING, ())
         rows += [unread_row(one) for one in status.unread_details]
-    summary = _problem_summary(status, overview)
+    summary = _problem_summary(status, overview, reached=error is None and not overview.lost)
     return Card(
         "problems", TITLES["problems"], summary, tuple(unique(rows) or [_calm_row(status)]), optional=(1,), share=60
     )
@@ -63,14 +65,22 @@ def _calm_row(status: Status | None) -> Row:
     return empty_row("problems", "Nothing is wrong.", Level.OK, why)
 
 
-def _problem_summary(status: Status | None, overview: Overview) -> str:
+def _problem_summary(status: Status | None, overview: Overview, *, reached: bool) -> str:
     if status is None:
         return ""
+    if not reached:
+        return "out of reach, older below"
     counts = {"error": len(status.errors), "warning": len(status.warnings)}
     words = [f"{count} {word}{'s' * (count != 1)}" for word, count in counts.items() if count]
     words += ["not all can be read"] if status.unread_details else []
     words += [f"still reading {', '.join(overview.pending)}"] if overview.pending else []
     return ", ".join(words) or "none"
+
+
+def _lost_row(why: str) -> Row:
+    text = "the API does not answer; what is shown may be old"
+    detail = explain(text, Level.WARNING, ("Cause", why), ("Fix", "Nothing: it is tried again by itself."))
+    return Row("lost", ("cluster", "", text), Level.WARNING, detail)
 
 
 def _connection_row(error: BeeyardError) -> Row:

@@ -80,8 +80,7 @@ class OverviewScreen(AreaScreen):
     # What is shown
 
     def _made(self) -> Sequence[Card]:
-        error = self.cockpit.connection.error if self._overview.status is None else None
-        return make_cards(self._overview, error, self.cockpit.services.now())
+        return make_cards(self._overview, self.cockpit.connection.error, self.cockpit.services.now())
 
     def _show(self) -> None:
         """Show what is known; only cards that differ are drawn."""
