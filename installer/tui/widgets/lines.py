@@ -238,10 +238,13 @@ class LineView(ScrollView, can_focus=True):
         before = self.virtual_size
         if size == before:
             return
-        if self.show_vertical_scrollbar and min(size.height, before.height) > self._page:
+        bar, page = self.show_vertical_scrollbar, self._page
+        if bar and min(size.height, before.height) > page:
             # Only the bar's length changes: no need to lay out the whole screen ten times a second.
             self.set_reactive(Widget.virtual_size, size)
             self.vertical_scrollbar.window_virtual_size = size.height
+        elif not bar and self.size and max(size.height, before.height) <= page:
+            self.set_reactive(Widget.virtual_size, size)  # there is no bar, and none is needed
         else:
             self.virtual_size = size
 
