@@ -77,6 +77,14 @@ def test_something_is_taken_out() -> None:
     assert changed(QuickFix("", (*PORT, "endPort"))) == ["-              endPort: 3 # too low"]
 
 
+def test_comments_below_what_is_taken_out_stay() -> None:
+    text = TEXT.replace("              endPort: 3 # too low\n", "").replace(
+        "            - port: 80\n",
+        "            - port: 80 # web\n              endPort: 3 # low\n              # over TCP\n",
+    )
+    assert changed(QuickFix("", (*PORT, "endPort")), 1, text) == ["-              endPort: 3 # low"]
+
+
 def test_a_later_document_is_changed_with_its_own_indentation() -> None:
     fix = QuickFix("", ("spec", "egress", 0, "toCIDR", 0), "10.0.0.1/32")
     assert changed(fix, 20) == ["-    - 10.0.0.1   # bare", "+    - 10.0.0.1/32 # bare"]

@@ -9,8 +9,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import CommentMark, YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+from ruamel.yaml.tokens import CommentToken
 from yaml import YAMLError as PlainError
 from yaml import safe_load
 
@@ -128,7 +129,25 @@ def _remove(data: Any, path: Path) -> None:
     parent = _parent(data, path, make=False)
     if not isinstance(parent, CommentedMap | CommentedSeq):
         raise TypeError(f"{path_text(path)} cannot be taken out")
+    if isinstance(parent, CommentedMap):
+        _keep_comments_below(parent, path[-1])
     del parent[path[-1]]
+
+
+def _keep_comments_below(parent: CommentedMap, key: str | int) -> None:
+    """Hand the comment lines below a key that goes to the key above it, where that has a plain value."""
+    below = _comment(parent, key).partition("\n")[2]
+    above = list(parent)[list(parent).index(key) - 1]
+    if not below.strip() or above == list(parent)[-1] or isinstance(parent[above], dict | list):
+        return
+    text = _comment(parent, above).rstrip("\n") + "\n" + below
+    parent.ca.items[above] = [None, None, CommentToken(text, CommentMark(0), None), None]
+
+
+def _comment(parent: CommentedMap, key: str | int) -> str:
+    """Return the comment behind a key's value, with the lines below it."""
+    tokens: list[Any] = list(parent.ca.items.get(key) or [])
+    return str(tokens[2].value) if len(tokens) > 2 and tokens[2] is not None else ""
 
 
 def _gone(fix: QuickFix, why: str) -> UsageError:
