@@ -36,6 +36,8 @@ disabled_plugins = ["io.containerd.internal.v1.restart", "io.containerd.snapshot
   stream_server_address = "127.0.0.1"
   stream_server_port = "10010"
   restrict_oom_score_adj = true
+  enable_unprivileged_ports = true
+  enable_unprivileged_icmp = true
   sandbox_image = "{{.Pause}}"
 
 [plugins."io.containerd.grpc.v1.cri".containerd]
