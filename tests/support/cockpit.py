@@ -176,12 +176,18 @@ async def wait_for(pilot: Pilot[Any], condition: Callable[[], object]) -> None:
 
 async def still(pilot: Pilot[Any]) -> None:
     """Let messages go on until the picture does not change any more, also on a busy machine."""
-    before, same = "", 0
+    before, same = lines_of(pilot.app), 0
     while same < 4:
         await pilot.pause()
         await asyncio.sleep(0.02)  # a screen draws 60 times a second
-        now = stable_svg(pilot.app)
+        now = lines_of(pilot.app)
         before, same = now, same + 1 if now == before else 0
+
+
+def lines_of(app: Any) -> list[Any]:
+    """Return what is drawn, with its colours: the screen and those that shine through it."""
+    screens = [*app._background_screens, app.screen]
+    return [screen._compositor.render_strips() for screen in screens]
 
 
 def cockpit_of(pilot: Pilot[Any]) -> Cockpit:

@@ -20,7 +20,7 @@ from installer.tui.overview.card_view import CardView
 from installer.tui.overview.detail import DetailDialog, DetailPanel
 from installer.tui.overview.screen import OverviewScreen
 from installer.tui.settings import Settings
-from tests.support.cockpit import StubCluster, cockpit_of, out_of_reach, stub_services, text_of, wait_for
+from tests.support.cockpit import StubCluster, cockpit_of, out_of_reach, still, stub_services, text_of, wait_for
 from tests.support.overviews import HOSTILE, NOW, Overviews, calm, crowd, hostile, status_of, troubled
 from tests.tui.conftest import Open
 
@@ -89,17 +89,20 @@ async def opened(
 )
 async def test_pictures(cockpit: Open, picture: Picture, size: tuple[int, int], theme: str) -> None:
     async with opened(cockpit, troubled(), size=size, settings=Settings(theme=theme)) as app:
+        await still(app.pilot)
         assert picture(app.pilot)
 
 
 async def test_picture_of_a_calm_cluster(cockpit: Open, picture: Picture) -> None:
     async with opened(cockpit, calm()) as app:
+        await still(app.pilot)
         assert picture(app.pilot)
 
 
 async def test_picture_of_details(cockpit: Open, picture: Picture) -> None:
     async with opened(cockpit, troubled()) as app:
         await app.press("down", "enter")
+        await still(app.pilot)
         assert picture(app.pilot)
 
 

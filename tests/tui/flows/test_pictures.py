@@ -12,7 +12,7 @@ from installer.domain.flows.times import to_ns
 from installer.tui.areas import AREAS
 from installer.tui.flows.screen import SLOW, FlowsScreen
 from installer.tui.settings import Settings
-from tests.support.cockpit import VERSIONS, cockpit_of, stub_services, text_of, wait_for
+from tests.support.cockpit import VERSIONS, cockpit_of, still, stub_services, text_of, wait_for
 from tests.support.flow_feeds import ScriptedFeeds, recorded
 from tests.tui.conftest import Open
 
@@ -59,4 +59,5 @@ async def test_it_looks_as_it_should(
             screen.frame()
             screen.table.update_lines()
             await pilot.pause()
+        await still(pilot)
         assert picture(pilot)

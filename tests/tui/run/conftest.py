@@ -19,7 +19,7 @@ from installer.tui.run.host import RunHost
 from installer.tui.run.screen import RunScreen
 from installer.tui.settings import Settings
 from installer.tui.widgets.action_bar import ActionBar
-from tests.support.cockpit import cockpit_of, stable_svg, stub_services, text_of, wait_for
+from tests.support.cockpit import cockpit_of, still, stub_services, text_of, wait_for
 from tests.support.scripted_run import BEGAN, ScriptedInstall
 from tests.tui.conftest import Open
 
@@ -73,10 +73,8 @@ class Stage:
     async def settled(self, text: str) -> None:
         """Wait until a text is on the screen, the footer is made, and the picture stands still."""
         await wait_for(self.pilot, lambda: text in self.text() and self.screen.query_one(ActionBar).titles)
-        pictures = [""]
-        while pictures[-3:] != [pictures[-1]] * 3:
-            await self.shown()
-            pictures.append(stable_svg(self.app))
+        await self.shown()
+        await still(self.pilot)
 
 
 Stages = Callable[..., AbstractAsyncContextManager[Stage]]

@@ -10,7 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from installer.tui.settings import Settings
-from tests.support.cockpit import wait_for
+from tests.support.cockpit import still, wait_for
 from tests.support.setup import BUSY, PLAN, World
 from tests.tui.conftest import Open
 from tests.tui.setup.driving import ready, screen, services
@@ -26,8 +26,7 @@ async def test_wizard(cockpit: Open, picture: Picture, tmp_path: Path, size: tup
     async with cockpit(services(World(facts=BUSY), tmp_path), size=size, settings=Settings(theme=theme)) as pilot:
         await ready(pilot)
         await screen(pilot).show_page("cluster")
-        await pilot.pause()
-        await pilot.pause()
+        await still(pilot)
         assert picture(pilot)
 
 
@@ -38,13 +37,14 @@ async def test_plan(cockpit: Open, picture: Picture, tmp_path: Path, size: tuple
         await screen(pilot).show_page("plan")
         await wait_for(pilot, lambda: screen(pilot).plan is PLAN)
         await pilot.press("d")
-        await pilot.pause()
+        await still(pilot)
         assert picture(pilot)
 
 
 async def test_host(cockpit: Open, picture: Picture, tmp_path: Path) -> None:
     async with cockpit(services(World(facts=BUSY), tmp_path)) as pilot:
         await ready(pilot)
+        await still(pilot)
         assert picture(pilot)
 
 
@@ -53,7 +53,7 @@ async def test_features(cockpit: Open, picture: Picture, tmp_path: Path) -> None
         await ready(pilot)
         await screen(pilot).show_page("network")
         await pilot.press("tab", "space", "tab", "tab", "tab", "space")  # Gateway API without what it needs
-        await pilot.pause()
+        await still(pilot)
         assert picture(pilot)
 
 
@@ -61,6 +61,5 @@ async def test_signs_in_ascii(cockpit: Open, picture: Picture, tmp_path: Path) -
     async with cockpit(services(World(facts=BUSY), tmp_path), settings=Settings(ascii=True)) as pilot:
         await ready(pilot)
         await screen(pilot).show_page("cluster")
-        await pilot.pause()
-        await pilot.pause()
+        await still(pilot)
         assert picture(pilot)
