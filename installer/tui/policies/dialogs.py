@@ -23,7 +23,7 @@ from installer.services.policies.rollout import Plan
 from installer.tui.policies.pages import diff_rows
 
 WITHIN = (("stays", 0), ("goes back after 30 s unless kept", 30), ("after 60 s", 60), ("after 5 min", 300))
-_DIFF_STYLES = {"opened": "$success", "cut": "$error", "key": "$secondary", "muted": "$text-muted"}
+_DIFF_STYLES = {"opened": "$success", "cut": "$error", "key": "$secondary", "muted": "dim"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ class ChoiceDialog(ModalScreen[int | None]):
 
 
 def _offer(one: Offer) -> Content:
-    return Content.assemble((one_line(one.title), "bold"), "  ", (one_line(one.detail), "$text-muted"))
+    return Content.assemble((one_line(one.title), "bold"), "  ", (one_line(one.detail), "dim"))
 
 
 class FormDialog(ModalScreen[PolicyForm | None]):

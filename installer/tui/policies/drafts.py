@@ -123,7 +123,7 @@ class DraftWork(AreaScreen):
     def show_title(self) -> None:
         """Say what is edited, and what stands against applying it."""
         screen, draft = self._screen, self.draft
-        parts: list[str | tuple[str, str]] = [("Nothing is open", "$text-muted")]
+        parts: list[str | tuple[str, str]] = [("Nothing is open", "dim")]
         if draft is not None:
             missing = self.missing_verbs()
             state = ("  edited", "$warning") if draft.is_changed else "  as in the cluster"
@@ -338,8 +338,7 @@ class DraftWork(AreaScreen):
         if not popup.is_open:
             self._screen.action_escape()
             return
-        popup.press(message.key)
-        if not popup.is_open:
+        if not popup.press(message.key):
             self.close_popup()
 
     @on(CompletionPopup.Chosen)

@@ -115,9 +115,9 @@ class PolicyEditor(TextArea):
         style = self._kinds.get(name)
         if style is None:
             found = self.get_component_rich_style(name, partial=True)
-            style = self._kinds[name] = Style(color=found.color, bold=found.bold, italic=found.italic)
-            if name == "yaml--tab":
-                style = self._kinds[name] = found
+            colour = self.get_component_rich_style(name).color  # a muted one depends on the background
+            style = Style(color=colour, bold=found.bold, italic=found.italic, bgcolor=found.bgcolor)
+            self._kinds[name] = style
         return style
 
     def get_line(self, line_index: int) -> Text:
@@ -189,14 +189,15 @@ class PolicyEditor(TextArea):
         return list(self.document.lines), row, column
 
     def complete(self, insert: str, typed: int) -> None:
-        """Put a proposal in place of the ``typed`` characters before the cursor."""
+        """Put a proposal in place of the word at the cursor, of which ``typed`` characters stand before it."""
         row, column = self.cursor_location
-        start = column - typed
-        text = insert.replace("\n", "\n" + " " * start)
-        end = column
+        start, end = column - typed, column
         line = self.document.get_line(row)
-        if insert.startswith('"') and line[column : column + 1] == '"':
+        while end < len(line) and line[end] not in " ,]}#":
             end += 1
+        if insert.endswith(": ") and line[end : end + 1] == " ":
+            insert = insert[:-1]
+        text = insert.replace("\n", "\n" + " " * start)
         self.replace(text, (row, start), (row, end), maintain_selection_offset=False)
 
 

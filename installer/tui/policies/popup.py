@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from textual.app import ComposeResult
@@ -19,6 +19,12 @@ from installer.domain.text import one_line
 
 KEYS = frozenset(("up", "down", "tab", "enter", "escape", "pageup", "pagedown"))
 """Keys that go to the list while it is open."""
+_MOVES: Mapping[str, Callable[[OptionList], None]] = {
+    "up": OptionList.action_cursor_up,
+    "down": OptionList.action_cursor_down,
+    "pageup": OptionList.action_page_up,
+    "pagedown": OptionList.action_page_down,
+}
 _ROWS = 8
 _WIDEST = 60
 _MOST = 200
@@ -73,20 +79,16 @@ class CompletionPopup(Container):
         self.remove_class("-open")
         self.proposals = ()
 
-    def press(self, key: str) -> None:
-        """Do what a key says."""
+    def press(self, key: str) -> bool:
+        """Do what a key says; tell whether the list is still open."""
         options = self.query_one(OptionList)
         if key == "escape":
             self.close()
         elif key in ("tab", "enter"):
             self.choose(options.highlighted or 0)
         else:
-            getattr(
-                options,
-                {"up": "action_cursor_up", "down": "action_cursor_down", "pageup": "action_page_up"}.get(
-                    key, "action_page_down"
-                ),
-            )()
+            _MOVES[key](options)
+        return self.is_open
 
     def choose(self, index: int) -> None:
         """Choose a proposal."""
@@ -103,4 +105,4 @@ class CompletionPopup(Container):
 def _content(one: Proposal, width: int) -> Content:
     label = one_line(one.label)
     room = max(0, width - len(label) - 2)
-    return Content.assemble((label, "bold"), "  ", (one_line(one.detail)[:room], "$text-muted"))
+    return Content.assemble((label, "bold"), "  ", (one_line(one.detail)[:room], "dim"))

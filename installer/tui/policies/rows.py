@@ -94,8 +94,9 @@ class RowView(LineView):
     def _take_styles(self) -> None:
         found = {}
         for name in STYLES:
-            style = self.get_component_rich_style(f"row--{name}", partial=True)
-            found[name] = Style(color=style.color, bold=style.bold)
+            colour = self.get_component_rich_style(f"row--{name}").color  # a muted one depends on the background
+            bold = self.get_component_rich_style(f"row--{name}", partial=True).bold
+            found[name] = Style(color=colour, bold=bold)
         self.source.styles = found
         self.redraw()
 

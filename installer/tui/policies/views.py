@@ -56,7 +56,6 @@ class ViewTabs(Horizontal):
     ViewTabs ViewTab.-page { color: $foreground; text-style: underline; }
     ViewTabs ViewTab.-active { background: $boost; color: $foreground; text-style: bold; }
     ViewTabs ViewTab.-bad { color: $error; }
-    .-narrow ViewTabs ViewTab { padding: 0 1 0 0; }
     """
 
     def __init__(self) -> None:
@@ -75,4 +74,5 @@ class ViewTabs(Horizontal):
             tab.set_class(name == page, "-page")
         bad = self.query_one("#view-problems", ViewTab)
         bad.set_class(problems > 0, "-bad")
-        bad.update(f"{VIEWS['problems']} {problems}" if problems else VIEWS["problems"])
+        count = f" {problems}" if not self.screen.has_class("-narrow") else "!"
+        bad.update(VIEWS["problems"] + (count if problems else ""))

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from textual.widgets import Button, Input, OptionList, Select
 
@@ -64,7 +64,7 @@ async def test_escape_applies_nothing(open_shop: OpenShop) -> None:
         await ask(shop)
         await shop.press("escape")
         assert peers(live(shop)) == ["frontend", "cart"]
-        assert tools(shop).policies(shop.kube).history() == []
+        assert tools(shop).policies(cast("Any", shop.kube)).history() == []
 
 
 async def test_text_with_errors_is_not_applied(open_shop: OpenShop) -> None:
