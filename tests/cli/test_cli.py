@@ -133,6 +133,24 @@ def test_contradictions_exit_2_and_are_data() -> None:
     assert done.json()["problems"][0]["path"] == "spec.hubble.ui"
 
 
+@pytest.mark.parametrize("command", [("policy", "list"), ("policy", "lint", "x.yaml"), ("status",)])
+def test_errors_are_json_where_that_was_asked_for(tmp_path: Path, command: tuple[str, ...]) -> None:
+    (tmp_path / "x.yaml").write_text("[]")
+    done = subprocess.run(
+        [BEEYARD, *command, "-o", "json", "--kubeconfig", "/absent"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert json.loads(done.stdout)["error"]["code"] == "E-KUBE-002"
+    assert "Error E-KUBE-002" in done.stderr
+
+
+def test_an_error_before_an_install_is_an_event() -> None:
+    done = beeyard("install", "-o", "json")
+    (event,) = done.events()
+    assert (done.rc, event["event"], event["error"]["code"]) == (2, "error", "E-CLI-001")
+
+
 def test_json_cannot_ask() -> None:
     assert "E-CLI-001" in beeyard("install", "-o", "json").err
 

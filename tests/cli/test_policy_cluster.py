@@ -127,6 +127,10 @@ def test_from_nothing_and_back(desk: Desk) -> None:
     assert (code, desk.live()) == (1, None)
     assert "create: CiliumNetworkPolicy demo/backend" in err
     assert "+        app: one" in out
+    (planned,) = json.loads(desk.run("diff", "-f", path, "-o", "json")[1])
+    assert {**planned, "diff": planned["diff"] == out.rstrip("\n")} == {
+        "action": "create", "kind": "CiliumNetworkPolicy", "namespace": "demo", "name": "backend", "diff": True
+    }  # fmt: skip
     arguments = ("apply", "-f", path, "--yes", "--no-wait", "--reason", "first try")
     code, _, err = desk.run(*arguments)
     assert code == 0

@@ -8,29 +8,30 @@ import click
 
 from installer.cli import output
 from installer.cli.commands.install import load, run_to_end
-from installer.cli.options import config_options, output_option
+from installer.cli.options import config_options, examples, output_option
 from installer.cli.render_events import PlainEnd
 from installer.domain.config_layers import Layer, nest
 from installer.domain.errors import ExitCode
 
 
-@click.command("preflight")
+@click.command(
+    "preflight",
+    epilog=examples(
+        "sudo beeyard preflight",
+        "sudo beeyard preflight --kernel --set cilium.encryption=wireguard",
+    ),
+)
 @config_options
 @click.option("--kernel", is_flag=True, help="Show what came of trying every feature of the kernel that Cilium uses.")
 @click.option("--no-hubble", is_flag=True, help="Leave Hubble out.")
 @click.option("--allow-unsupported", is_flag=True, help="As for install.")
 @output_option("text", "json")
 def command(**options: Any) -> int:
-    r"""Look at this host and tell what stands in the way of an install. Changes nothing.
+    """Look at this host and tell what stands in the way of an install. Changes nothing.
 
     The kernel is not judged by its version: each feature that Cilium uses is tried on it, in namespaces that end with
     the trial. That needs root; without it the kernel's configuration is what is left to judge by. Exit code 5 when an
     install would be refused.
-
-    \b
-    Examples:
-      sudo beeyard preflight
-      sudo beeyard preflight --kernel --set cilium.encryption=wireguard
     """
     return run_to_end(_examine(options), PlainEnd(options["output_format"]))
 

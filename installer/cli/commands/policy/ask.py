@@ -164,11 +164,11 @@ def explain_command(names: tuple[str, ...], **options: Any) -> int:
 
 
 @click.command("graph")
-@click.option("--format", "form", type=click.Choice(["text", "mermaid", "json"]), default="text", show_default=True)
 @click.option("-n", "--namespace", "namespaces", multiple=True, help="Only pods of this namespace; repeatable.")
 @file_option("Policies to put in beside those of the cluster.")
 @reach_options
-def graph_command(form: str, namespaces: tuple[str, ...], **options: Any) -> int:
+@output_option("text", "mermaid", "json")
+def graph_command(output_format: str, namespaces: tuple[str, ...], **options: Any) -> int:
     """Show who may talk to whom, by workload."""
     from installer.domain.policy.reach import as_json, as_mermaid, as_text, reach
 
@@ -179,7 +179,7 @@ def graph_command(form: str, namespaces: tuple[str, ...], **options: Any) -> int
         if not one.finished and (not namespaces or one.namespace in namespaces)
     }
     edges = reach(world.engine(), groups)
-    render = {"text": as_text, "mermaid": as_mermaid, "json": as_json}[form]
+    render = {"text": as_text, "mermaid": as_mermaid, "json": as_json}[output_format]
     output.data(printable(render(edges)))
     return ExitCode.OK
 

@@ -22,7 +22,7 @@ from installer.cli.commands.policy.common import (
     usable,
 )
 from installer.cli.commands.policy.watching import watch_changes, watch_options
-from installer.cli.options import examples
+from installer.cli.options import examples, output_option
 from installer.domain.errors import BeeyardError, ExitCode, InterruptedRunError, RefusedError, UsageError
 from installer.domain.policy.world import World, key_of
 from installer.domain.text import printable
@@ -33,12 +33,21 @@ from installer.services.policies.rights import Rights
 @click.command("diff")
 @file_option("Policies to compare with the cluster.", required=True)
 @reach_options
-def diff_command(**options: Any) -> int:
+@output_option("text", "json")
+def diff_command(output_format: str, **options: Any) -> int:
     """Show what applying would change. Exit code 1 when it would change anything."""
     edits = asyncio.run(_prepared(options, usable(options["files"])))
-    for edit in edits:
-        _show(edit)
+    if output_format == "json":
+        output.data_json([_edit_json(edit) for edit in edits])
+    else:
+        for edit in edits:
+            _show(edit)
     return ExitCode.FAILED if any(edit.action != "none" for edit in edits) else ExitCode.OK
+
+
+def _edit_json(edit: Edit) -> dict[str, Any]:
+    kind, namespace, name = edit.key
+    return {"action": edit.action, "kind": kind, "namespace": namespace, "name": name, "diff": edit.diff}
 
 
 async def _prepared(options: dict[str, Any], wanted: Sequence[Any]) -> list[Edit]:
@@ -47,7 +56,7 @@ async def _prepared(options: dict[str, Any], wanted: Sequence[Any]) -> list[Edit
 
 
 def _show(edit: Edit) -> None:
-    output.talk(f"{edit.action}: {printable(edit.name)}")
+    output.talk(f"{'unchanged' if edit.action == 'none' else edit.action}: {printable(edit.name)}")
     if edit.diff:
         output.data(printable(edit.diff))
     for owner in edit.owners:
