@@ -73,8 +73,12 @@ def _read(path: Path) -> str:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
-            f"{path} cannot be read", why=str(error), fix="Give the path of a beeyard.yaml.", code="E-CONFIG-005"
+            f"{path} cannot be read", why=_reason(error), fix="Give the path of a beeyard.yaml.", code="E-CONFIG-005"
         ) from error
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def problems(resolved: Resolved, assets: Assets, *, allow_unsupported: bool = False) -> list[SpecProblem]:

@@ -127,6 +127,13 @@ def test_a_missing_file_is_named() -> None:
     assert "/nowhere/b.yaml" in done.err
 
 
+@pytest.mark.parametrize("command", [("config", "show", "-f", "/absent.yaml"), ("policy", "validate", "/absent.yaml")])
+def test_a_missing_file_has_its_cause_in_words(command: tuple[str, ...]) -> None:
+    done = beeyard(*command)
+    assert (done.rc, done.out) == (2, "")
+    assert "\n  No such file or directory\n" in done.err
+
+
 def test_contradictions_exit_2_and_are_data() -> None:
     done = beeyard("config", "validate", "--set", "hubble.relay=false", "-o", "json")
     assert done.rc == 2

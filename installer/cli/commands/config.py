@@ -41,7 +41,7 @@ def init(path: str, force: bool) -> None:
         ) from None
     except OSError as error:
         raise UsageError(
-            f"{path} cannot be written", why=str(error), fix="Give another path.", code="E-CONFIG-006"
+            f"{path} cannot be written", why=error.strerror or str(error), fix="Give another path.", code="E-CONFIG-006"
         ) from error
     output.talk(f"wrote {path}")
 

@@ -70,7 +70,9 @@ def _read(path: Path) -> str:
         return path.read_bytes().decode()
     except UnicodeDecodeError as error:
         raise _unreadable(path, f"it is not UTF-8 text: {error.reason} at byte {error.start}") from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from error
+    except ValueError as error:
         raise _unreadable(path, str(error)) from error
 
 

@@ -40,5 +40,5 @@ def _story(unfinished: Unfinished) -> str:
     where = f" in step {printable(unfinished.step)}" if unfinished.step else ""
     return (
         f"The run {unfinished.record.run_id} {how}{where}. Going on does only what is left: "
-        "what was fetched and installed is kept."
+        "what was fetched and installed is kept. Else it is offered again at the next start."
     )
