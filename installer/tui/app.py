@@ -37,6 +37,7 @@ SLOW = 0.02
 """Seconds that nothing may hold up the screen."""
 LOG = logging.getLogger("beeyard.cockpit")
 RUN_GOES_ON = "It stops after what it is doing now and can be resumed at the next start."
+UNSAVED = "These edits are not in the cluster and would be lost: {}"
 Worker.StateChanged.bubble = True  # so that one handler, the app's, sees the workers of every widget
 Severity = Literal["information", "warning", "error"]
 
@@ -388,9 +389,14 @@ class Cockpit(App[int]):
 
     @work(group="dialog", exclusive=True)
     async def action_quit(self) -> None:  # type: ignore[override]
-        """Leave; ask first while a run goes on."""
+        """Leave; ask first while a run goes on, or edits would be lost."""
         from installer.tui.dialogs.confirm import Confirm
 
+        unsaved = [name for frame in self.frames for name in frame.unsaved()]
+        if unsaved:
+            question = Confirm("Quit without saving?", UNSAVED.format(", ".join(unsaved)), yes="Lose them", no="Stay")
+            if not await self.push_screen_wait(question):
+                return
         if self.run_host.running:
             question = Confirm("Quit while the run goes on?", RUN_GOES_ON, yes="Stop it and quit", no="Stay")
             if not await self.push_screen_wait(question):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import on
@@ -72,6 +73,10 @@ class AreaScreen(Screen[None]):
         app = self.cockpit
         self.query_one(ConnectionBanner).show(app.connection, app.key_for("app.explain"))
         self.query_one(StatusBar).show(app.connection, app.lost_events, ascii_only=app.settings.ascii)
+
+    def unsaved(self) -> Sequence[str]:
+        """Return what would be lost if the app ended now, for people."""
+        return ()
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Show the error of a worker of this screen; such messages do not reach the app by themselves."""

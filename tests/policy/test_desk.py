@@ -174,6 +174,16 @@ def test_inventory_and_unprotected_workloads() -> None:
     }
 
 
+def test_endpoints_in_audit_mode() -> None:
+    from dataclasses import replace
+
+    made = world(policy("api", "api", "frontend"))
+    pods = tuple(replace(pod, audit=("ingress",)) if "api" in pod.name else pod for pod in made.pods)
+    found = {one.name: one for one in unprotected(replace(made, pods=pods), made.engine())}
+    assert found["api"].audit == (Direction.INGRESS,)
+    assert found["cart"].audit == ()
+
+
 def test_inventory_looks_only_at_what_changed() -> None:
     first, second = policy("a", "api", "frontend"), policy("b", "cart", "frontend")
     inventory, made = Inventory(), world(first, second)

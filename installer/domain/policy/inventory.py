@@ -12,9 +12,9 @@ from installer.domain.policy.engine import Engine, compile_policies
 from installer.domain.policy.entry import Policy
 from installer.domain.policy.impact import group
 from installer.domain.policy.merge import owners
-from installer.domain.policy.model import Direction, Peer
+from installer.domain.policy.model import Direction
 from installer.domain.policy.sanitize import sanitize
-from installer.domain.policy.world import World, key_of
+from installer.domain.policy.world import Pod, World, key_of
 
 Raw = Mapping[str, Any]
 Key = tuple[str, str, str]
@@ -57,19 +57,21 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """Pods of one workload that are open in some direction.
+    """Pods of one workload that are open in some direction, or whose denials are only reported.
 
     Attributes:
         namespace: its namespace.
         name: group's name without the namespace.
         pods: how many.
         open: directions in which no policy isolates them.
+        audit: directions in audit mode: what policies deny is reported and let through.
     """
 
     namespace: str
     name: str
     pods: int
     open: tuple[Direction, ...]
+    audit: tuple[Direction, ...] = ()
 
 
 class Inventory:
@@ -118,19 +120,19 @@ def refused(raw: Raw) -> str:
 
 
 def unprotected(world: World, engine: Engine) -> list[Workload]:
-    """Return workloads that are open in at least one direction, those that are open in both first."""
-    counts: dict[str, int] = {}
-    first: dict[str, Peer] = {}
-    for peer in world.peers:
-        name = group(peer)
-        counts[name] = counts.get(name, 0) + 1
-        first.setdefault(name, peer)
+    """Return workloads that are open or in audit mode in some direction, by namespace, the most open ones first."""
+    pods: dict[str, list[Pod]] = {}
+    for pod in world.pods:
+        if not pod.finished:
+            pods.setdefault(group(pod.peer), []).append(pod)
     found = []
-    for name, peer in first.items():
-        ways = tuple(one for one in Direction if engine.isolated(peer, one) is False)
-        if ways:
+    for name, members in pods.items():
+        ways = tuple(one for one in Direction if engine.isolated(members[0].peer, one) is False)
+        audited = {way for pod in members for way in pod.audit}
+        audit = tuple(one for one in Direction if one in audited and one not in ways)
+        if ways or audit:
             namespace, _, rest = name.partition("/")
-            found.append(Workload(namespace, rest, counts[name], ways))
+            found.append(Workload(namespace, rest, len(members), ways, audit))
     return sorted(found, key=lambda one: (one.namespace, -len(one.open), one.name))
 
 

@@ -26,6 +26,7 @@ class Pod:
         probes: ports of its kubelet probes, ``(port, kind)``.
         finished: it has ended and sends nothing more.
         addresses: its IPs.
+        audit: directions in which its agent only reports what policies deny (``ingress``, ``egress``).
     """
 
     peer: Peer
@@ -34,6 +35,7 @@ class Pod:
     probes: tuple[tuple[int, str], ...] = ()
     finished: bool = False
     addresses: tuple[str, ...] = ()
+    audit: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,18 +134,19 @@ def read_pods(
     settings: Settings,
 ) -> tuple[Pod, ...]:
     """Return the managed pods; identity labels come from their CiliumEndpoint where there is one (R7)."""
-    identities = {_name(item): _identity_labels(item) for item in endpoints}
+    known = {_name(item): item for item in endpoints}
     found = []
     for raw in pods:
         spec = raw.get("spec") or {}
         if spec.get("hostNetwork"):
             continue
         namespace, name = _name(raw)
-        labels = identities.get((namespace, name)) or _would_be(raw, namespaces, settings)
+        endpoint = known.get((namespace, name)) or {}
+        labels = _identity_labels(endpoint) or _would_be(raw, namespaces, settings)
         peer = Peer(labels, ports=_ports(spec), name=f"{namespace}/{name}")
         status = raw.get("status") or {}
         finished = status.get("phase") in ("Succeeded", "Failed")
-        found.append(Pod(peer, namespace, name, _probes(spec), finished, _pod_addresses(status)))
+        found.append(Pod(peer, namespace, name, _probes(spec), finished, _pod_addresses(status), _audited(endpoint)))
     return tuple(found)
 
 
@@ -170,6 +173,12 @@ def _name(raw: Raw) -> tuple[str, str]:
 def _identity_labels(raw: Raw) -> tuple[str, ...]:
     identity = (raw.get("status") or {}).get("identity") or {}
     return tuple(sorted(str(label) for label in identity.get("labels") or ()))
+
+
+def _audited(endpoint: Raw) -> tuple[str, ...]:
+    """Return the directions in audit mode, where the agent writes it: it calls them "non-enforcing"."""
+    policy = (endpoint.get("status") or {}).get("policy") or {}
+    return tuple(way for way in ("ingress", "egress") if (policy.get(way) or {}).get("state") == "non-enforcing")
 
 
 def _would_be(raw: Raw, namespaces: Mapping[str, Mapping[str, str]], settings: Settings) -> tuple[str, ...]:

@@ -72,12 +72,14 @@ class Checked:
         documents: what it holds.
         findings: what is wrong with it, by line.
         policies: objects that agents would use.
+        deep: whether it was also asked what is probably wrong.
     """
 
     text: str
     documents: tuple[SourceDocument, ...] = ()
     findings: tuple[Finding, ...] = ()
     policies: tuple[Raw, ...] = ()
+    deep: bool = False
 
     @property
     def errors(self) -> int:
@@ -188,7 +190,7 @@ class Desk:
             and document.data.get("kind") in API_VERSIONS
             and _label(document) not in bad
         ]
-        return Checked(text, documents, report.findings, tuple(policies))
+        return Checked(text, documents, report.findings, tuple(policies), deep)
 
     def engine(self) -> Engine:
         """Return an engine over the cluster as it is."""

@@ -131,6 +131,10 @@ class PoliciesScreen(DraftWork, PanelWork, ChangeWork):
             self.show_tree()
         self.fit_panel()
 
+    def unsaved(self) -> Sequence[str]:
+        """Return the drafts that are not in the cluster."""
+        return [one_line(draft.title) for draft in self.desk.dirty() if draft.saved or draft.text.strip()]
+
     @property
     def tree_view(self) -> RowView:
         """The policies."""
@@ -224,7 +228,9 @@ class PoliciesScreen(DraftWork, PanelWork, ChangeWork):
         world, ignored = self.desk.world, sum(bool(item.problem) for item in self._items)
         both = sum(one.pods for one in self._open if len(one.open) > 1)
         parts = [f"{len(self._items)} policies", f"{len(world.peers)} pods, {both} unprotected"]
-        return ", ".join(parts + ([f"{ignored} ignored by agents"] if ignored else []))
+        audited = sum(bool(pod.audit) for pod in world.pods if not pod.finished)
+        parts += [f"{ignored} ignored by agents"] if ignored else []
+        return ", ".join(parts + ([f"{audited} in audit mode"] if audited else []))
 
     @on(Input.Changed, "#policy-filter")
     def _filtered(self, event: Input.Changed) -> None:

@@ -12,7 +12,7 @@ from installer.services.policies.desk import Draft
 from installer.tui.policies.rows import Row, row
 
 CLUSTERWIDE = "clusterwide"
-_STATE = 19
+_STATE = 20
 _SHORT_STATE = 11
 _ROOMY = 56
 """Cells from which on directions are written out."""
@@ -117,7 +117,8 @@ def _ways(directions: Sequence[Direction]) -> str:
 
 
 def _workload(one: Workload, width: int) -> Row:
-    text = f"open {'+'.join(one.open)}" if width >= _ROOMY else f"open {_ways(one.open)}"
+    ways = "+".join if width >= _ROOMY else _ways
+    text = f"open {ways(one.open)}" if one.open else f"audit {ways(one.audit)}"
     name = _cut(one_line(one.name), _room(width))
     return row(
         "  ",

@@ -144,6 +144,16 @@ async def test_closing_asks_where_edits_would_be_lost(open_shop: OpenShop) -> No
         assert "app: cart" in shop.editor.text
 
 
+async def test_quitting_asks_where_edits_would_be_lost(open_shop: OpenShop) -> None:
+    async with open_shop() as shop:
+        await shop.open()
+        await shop.edit("app: cart", "app: basket")
+        await shop.press("escape", "q")
+        await shop.sees("Quit without saving?", "would be lost: shop/api")
+        await shop.press("escape")
+        assert shop.pilot.app.is_running
+
+
 async def test_closing_what_was_not_edited_does_not_ask(open_shop: OpenShop) -> None:
     async with open_shop() as shop:
         await shop.open()

@@ -26,17 +26,8 @@ from tests.support.policies import identity, shop_flow
 from tests.tui.conftest import Open
 from tests.tui.policies.conftest import POLICIES
 
-TYPED = """\
-apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata:
-name: api
-namespace: default
-\bspec:
-endpointSelector:
-matchLabels:
-app: api
-\b\bingress:
+TYPED = """
+ingress:
 - fromEndpoints:
 - matchLabels:
 app: frontend"""
@@ -111,13 +102,15 @@ async def test_a_typed_policy_is_judged_applied_and_rolled_back(
         assert isinstance(screen, PoliciesScreen)
         await wait_for(pilot, screen.loaded.is_set)
         await pilot.press("o", *(name_of(char) for char in str(flows)), "enter")
-        await screen.show_draft(screen.desk.new("\n", title="typed"))
+        await pilot.press("n", "down", "enter")
+        await wait_for(pilot, lambda: screen.editor is not None)
         assert screen.editor is not None
-        screen.replace_text("")
+        screen.editor.go_to_line(7, 99)
         for char in TYPED:
-            await pilot.press("shift+tab" if char == "\b" else name_of(char))
-        await wait_for(pilot, lambda: screen.checked is not None and screen.checked.deep and screen.checked.policies)
-        assert screen.editor.text == YAML
+            await pilot.press(name_of(char))
+        await wait_for(
+            pilot, lambda: screen.checked is not None and screen.checked.deep and screen.checked.text == YAML
+        )
         screen.show_view("impact")
         await wait_for(pilot, lambda: "5 cut" in text_of(pilot.app) and "10 of 10" in text_of(pilot.app))
         assert "default/cart > default/api 8080/TCP" in text_of(pilot.app)
@@ -127,18 +120,18 @@ async def test_a_typed_policy_is_judged_applied_and_rolled_back(
         assert "5 cut" in text_of(pilot.app)
         await pilot.press("enter")
         await wait_for(pilot, lambda: history.all())
-        found = await kube.get(CILIUM_NETWORK_POLICIES, "api", namespace="default")
+        found = await kube.get(CILIUM_NETWORK_POLICIES, "new-1", namespace="default")
         assert found is not None
         assert found["spec"]["ingress"] == [{"fromEndpoints": [{"matchLabels": {"app": "frontend"}}]}]
-        await wait_for(pilot, lambda: "cnp    api" in text_of(pilot.app))
+        await wait_for(pilot, lambda: "cnp    new-1" in text_of(pilot.app))
 
         screen.show_view("history")
         await wait_for(pilot, lambda: "create" in text_of(pilot.app))
         await pilot.press("enter")
         await wait_for(pilot, lambda: "Take back" in text_of(pilot.app))
         await pilot.press("y")
-        await wait_for(pilot, lambda: "cnp    api" not in text_of(pilot.app))
-        assert await kube.get(CILIUM_NETWORK_POLICIES, "api", namespace="default") is None
+        await wait_for(pilot, lambda: "cnp    new-1" not in text_of(pilot.app))
+        assert await kube.get(CILIUM_NETWORK_POLICIES, "new-1", namespace="default") is None
         assert [change.action for change in history.all()] == ["create", "delete"]
 
 
@@ -146,16 +139,15 @@ YAML = """\
 apiVersion: cilium.io/v2
 kind: CiliumNetworkPolicy
 metadata:
-  name: api
+  name: new-1
   namespace: default
 spec:
-  endpointSelector:
-    matchLabels:
-      app: api
+  endpointSelector: {}
   ingress:
     - fromEndpoints:
         - matchLabels:
-            app: frontend"""
+            app: frontend
+"""
 
 
 def name_of(char: str) -> str:

@@ -74,6 +74,16 @@ async def test_a_lost_cluster_is_told_and_edits_stay(open_shop: OpenShop) -> Non
         assert [draft.title for draft in shop_.screen.desk.dirty()] == ["shop/api"]
 
 
+async def test_audit_mode_of_endpoints_is_told(open_shop: OpenShop) -> None:
+    closed = policy("cart", "cart", "frontend")
+    closed["spec"]["egress"] = [{}]
+    kube = PolicyKube(closed, pods=workload("shop", "cart"))
+    for _, endpoint in kube.pods:
+        endpoint["status"]["policy"] = {way: {"state": "non-enforcing"} for way in ("ingress", "egress")}
+    async with open_shop(kube) as shop_:
+        await shop_.sees("audit ingress+egress", "2 in audit mode")
+
+
 async def test_names_are_shown_as_they_are(open_shop: OpenShop) -> None:
     hostile = policy("[red]x[/]", "api", "\x1b[31mfront")
     kube = PolicyKube(hostile, pods=workload("shop", "api"))
