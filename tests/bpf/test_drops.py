@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from installer.adapters.bpf.source import TapOptions
@@ -47,9 +48,12 @@ def dropped(seen: Seen, destination: str, port: int) -> list[Flow]:
 
 
 def packets(flows: list[Flow]) -> int:
-    import msgspec
-
     return sum(msgspec.json.decode(flow.extensions)["packets"] for flow in flows if flow.extensions is not None)
+
+
+async def all_dropped(seen: Seen, targets: list[tuple[str, int]], count: int) -> None:
+    """Wait until as many packets to each target are told: the first wait for the neighbour's address."""
+    await seen.until(lambda told: all(packets(dropped(told, *target)) >= count for target in targets))
 
 
 def reasons(flows: list[Flow]) -> set[object]:
@@ -61,6 +65,7 @@ async def test_a_port_without_a_socket(lab: Lab, tapping: Tapping) -> None:
     targets = [(lab.address("b", family), 7009) for family in (4, 6)]
     async with tapping(DROPS) as seen:
         lab.python("a", SEND.format(targets=targets, count=3))
+        await all_dropped(seen, targets, 1)
     for address, port in targets:
         flows = dropped(seen, address, port)
         assert reasons(flows) == {"NO_SOCKET"}
@@ -77,6 +82,7 @@ async def test_a_rule_of_netfilter(lab: Lab, tapping: Tapping) -> None:
     targets = [(lab.address("b", family), 7003) for family in (4, 6)]
     async with tapping(DROPS) as seen:
         lab.python("a", SEND.format(targets=targets, count=5))
+        await all_dropped(seen, targets, 5)
     for address, port in targets:
         flows = dropped(seen, address, port)
         assert reasons(flows) == {"NETFILTER_DROP"}
@@ -91,6 +97,7 @@ async def test_no_route(lab: Lab, tapping: Tapping) -> None:
     targets = [("203.0.113.7", 7004), ("2001:db8::7", 7004)]
     async with tapping(DROPS) as seen:
         lab.python("a", SEND.format(targets=targets, count=2))
+        await all_dropped(seen, targets, 2)
     for address, port in targets:
         assert reasons(dropped(seen, address, port)) == {"IP_INNOROUTES"}
 
@@ -99,6 +106,7 @@ async def test_wrong_checksums(lab: Lab, tapping: Tapping) -> None:
     with lab.start("b", LISTEN_TCP.format(address=lab.address("b"))) as server:
         async with tapping(DROPS) as seen:
             lab.python("a", WRONG_CHECKSUMS.format(source=lab.address("a"), destination=lab.address("b")))
+            await all_dropped(seen, [(lab.address("b"), 7001), (lab.address("b"), 7002)], 1)
         server.terminate()
     assert reasons(dropped(seen, lab.address("b"), 7001)) == {"UDP_CSUM"}
     assert reasons(dropped(seen, lab.address("b"), 7002)) == {"TCP_CSUM"}
@@ -114,6 +122,7 @@ async def test_a_program_at_an_interface(lab: Lab, tapping: Tapping, hook: str, 
         lab.inside("a", "ip", "neigh", "replace", lab.address("b"), "lladdr", _mac(lab, "b"), "dev", "cable")
         run("tc", "-n", namespace, "filter", "add", "dev", "cable", hook, *program)
         lab.python("a", SEND.format(targets=[(lab.address("b"), 7005)], count=4))
+        await all_dropped(seen, [(lab.address("b"), 7005)], 4)
     flows = dropped(seen, lab.address("b"), 7005)
     assert reasons(flows) == {reason}
     assert packets(flows) == 4

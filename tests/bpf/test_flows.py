@@ -182,8 +182,9 @@ async def test_filters_of_observe_are_the_taps(lab: Lab, tapping: Tapping) -> No
     there = lab.address("b")
     flags, _ = parse_arguments(["--to-ip", there, "--protocol", "udp", "--to-port", "10"])
     async with tapping(FLOWS, FlowRequest(filters_from_flags(flags))) as seen:
-        for port in (9, 10, 11):
+        for port in (9, 11, 10):
             lab.python("a", DATAGRAMS.format(family="AF_INET", count=1, size=1, address=there, port=port))
+        await seen.until(lambda told: bool(told.flows))
     ports = {flow.l4.udp.destination_port for flow in seen.flows if flow.l4 and flow.l4.udp}
     assert ports == {10}
 
@@ -205,6 +206,8 @@ async def test_two_taps_see_the_same(lab: Lab, tapping: Tapping) -> None:
     here, there = lab.address("a"), lab.address("b")
     async with tapping(FLOWS) as one, tapping(FLOWS) as other:
         lab.python("a", DATAGRAMS.format(family="AF_INET", count=5, size=10, address=there, port=9))
+        for seen in (one, other):
+            await seen.until(partial(_has_counted, lab.address("a"), there, 5))
     for seen in (one, other):
         assert total(between(seen, here, there, "EGRESS"), "packets") == 5
 
