@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class ContextInfo:
         user: name of its user entry.
         namespace: its default namespace, may be empty.
         source: the file or files it comes from.
-        current: whether it is the one that is used when none is named.
+        current: whether it is the one that is used when none is named; that may change while it stays the same context.
     """
 
     name: str
@@ -23,4 +23,4 @@ class ContextInfo:
     user: str = ""
     namespace: str = ""
     source: str = ""
-    current: bool = False
+    current: bool = field(default=False, compare=False)

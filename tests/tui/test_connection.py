@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from aiohttp import web
 from textual.pilot import Pilot
 
 from installer.adapters.kube.errors import Target, forbidden, unauthorized
+from installer.ports.contexts import ContextInfo
 from installer.tui.connection import LOOK_EVERY
 from installer.tui.dialogs.contexts import ContextSwitcher
 from installer.tui.dialogs.error import ErrorDialog
@@ -139,6 +141,19 @@ async def test_another_context_is_chosen_used_and_kept(cockpit: Open) -> None:
         assert store.data["context"] == "staging"
         assert cluster.opened[0].closed
         assert cluster.targets[-1] == CONTEXTS[2]
+
+
+async def test_the_context_in_use_is_marked_also_when_another_became_the_usual_one(cockpit: Open) -> None:
+    known = [*CONTEXTS]
+
+    async def contexts() -> tuple[ContextInfo, ...]:
+        return tuple(known)
+
+    async with cockpit(stub_services(contexts=contexts), areas=DEMO) as pilot:
+        await wait_for(pilot, lambda: "● connected  beeyard" in text_of(pilot.app))
+        known[:] = [replace(one, current=one.name == "staging") for one in CONTEXTS]
+        await pilot.press("C")
+        await wait_for(pilot, lambda: "> beeyard" in text_of(pilot.app))
 
 
 async def test_the_context_of_the_command_line_wins_over_the_kept_one(cockpit: Open) -> None:
