@@ -19,6 +19,8 @@ _NUMBERS = {
 _PROG_LOAD, _LINK_CREATE, _LOOKUP_BATCH, _LOOKUP_AND_DELETE_BATCH, _DELETE_BATCH = 5, 28, 24, 25, 27
 _PERF_TRACEPOINT, _SET_BPF, _ENABLE = 2, 0x40042408, 0x2400
 CGROUP_SKB, CGROUP_INGRESS, CGROUP_EGRESS = 8, 0, 1
+NOTHING = [(0xB7, 0, 0, 1), (0x95, 0, 0, 0)]
+"""Instructions of a program that only returns 1."""
 _NEW_MOUNTS = 0x20000
 _REC, _SLAVE = 0x4000, 0x80000
 
@@ -54,15 +56,20 @@ def takes_helper(kind: int, helper: int, *, stack: bool = False) -> bool:
             (0x07, 0x01, 0, -16),
             (0xB7, 0x02, 0, 16),
         ]
-    code += [(0x85, 0, 0, helper), (0xB7, 0, 0, 1), (0x95, 0, 0, 0)]
-    program = ctypes.create_string_buffer(b"".join(struct.pack("=BBhi", *one) for one in code))
-    license_text = ctypes.create_string_buffer(b"GPL")
-    where = ctypes.addressof(program), ctypes.addressof(license_text)
+    code += [(0x85, 0, 0, helper), *NOTHING]
     try:
-        os.close(_bpf(_PROG_LOAD, struct.pack("=IIQQIIQII", kind, len(code), *where, 0, 0, 0, 0, 0)))
+        os.close(load_program(kind, code))
     except OSError:
         return False
     return True
+
+
+def load_program(kind: int, code: list[tuple[int, int, int, int]]) -> int:
+    """Load a program of instructions (operation, registers, offset, value) and return its descriptor."""
+    program = ctypes.create_string_buffer(b"".join(struct.pack("=BBhi", *one) for one in code))
+    license_text = ctypes.create_string_buffer(b"GPL")
+    where = ctypes.addressof(program), ctypes.addressof(license_text)
+    return _bpf(_PROG_LOAD, struct.pack("=IIQQIIQII", kind, len(code), *where, 0, 0, 0, 0, 0))
 
 
 def attach_cgroup(program: int, cgroup: int, kind: int) -> int:
