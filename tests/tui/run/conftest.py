@@ -19,7 +19,7 @@ from installer.tui.run.host import RunHost
 from installer.tui.run.screen import RunScreen
 from installer.tui.settings import Settings
 from installer.tui.widgets.action_bar import ActionBar
-from tests.support.cockpit import cockpit_of, still, stub_services, text_of, wait_for
+from tests.support.cockpit import cockpit_of, lines_of, stub_services, text_of, wait_for
 from tests.support.scripted_run import BEGAN, ScriptedInstall
 from tests.tui.conftest import Open
 
@@ -73,8 +73,11 @@ class Stage:
     async def settled(self, text: str) -> None:
         """Wait until a text is on the screen, the footer is made, and the picture stands still."""
         await wait_for(self.pilot, lambda: text in self.text() and self.screen.query_one(ActionBar).titles)
-        await self.shown()
-        await still(self.pilot)
+        before, same = lines_of(self.app), 0
+        while same < 3:
+            await self.shown()
+            now = lines_of(self.app)
+            before, same = now, same + 1 if now == before else 0
 
 
 Stages = Callable[..., AbstractAsyncContextManager[Stage]]
