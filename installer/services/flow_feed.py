@@ -12,7 +12,7 @@ from installer.domain.flows.flow_filter import FilterSet
 if TYPE_CHECKING:
     from installer.ports.cluster import Kube
 
-Kind = Literal["relay", "server", "file"]
+Kind = Literal["relay", "server", "file", "tap"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,9 @@ class FeedChoice:
     """One source.
 
     Attributes:
-        kind: ``relay`` of the cluster in use, found and reached by itself; ``server`` an address; ``file`` a recording.
-        target: the address (``host:port``, ``tls://...``, ``unix:...``) or the file's path; empty for ``relay``.
+        kind: ``relay`` of the cluster in use, found and reached by itself; ``server`` an address; ``file`` a
+            recording; ``tap`` the kernel of this host.
+        target: the address (``host:port``, ``tls://...``, ``unix:...``) or the file's path; empty for the others.
         speed: of a recording: 1 as it happened, 10 ten times as fast, 0 at once.
     """
 
@@ -32,6 +33,8 @@ class FeedChoice:
     @property
     def title(self) -> str:
         """Name for people."""
+        if self.kind == "tap":
+            return "tap"
         return self.target.rpartition("/")[2] if self.kind == "file" else self.target or "Relay"
 
 

@@ -57,9 +57,12 @@ class Names:
 
 @asynccontextmanager
 async def named(
-    directory: Directory, names: Names, on_problem: Callable[[BeeyardError], None] = lambda _: None
+    directory: Directory, names: Names | None, on_problem: Callable[[BeeyardError], None] = lambda _: None
 ) -> AsyncIterator[None]:
-    """Keep a directory filled while the context is open. The tap does not wait for it."""
+    """Keep a directory filled while the context is open, from nowhere for None. The tap does not wait for it."""
+    if names is None:
+        yield
+        return
     task = asyncio.ensure_future(names.follow(directory, on_problem))
     try:
         yield

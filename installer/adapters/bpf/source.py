@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ class TapSource:
         self._node = node
         self._options = options or TapOptions()
         self._on_ready = on_ready
-        self._converter = Converter(directory, node)
+        self._converter = Converter(directory, node, str(uuid.uuid4())[:24])
         self.stopping = asyncio.Event()
 
     @property

@@ -53,11 +53,14 @@ class Converter:
     Args:
         directory: names the sides.
         node: name of this node.
+        run: begins the ids of this run's flows.
     """
 
-    def __init__(self, directory: Directory, node: str) -> None:
+    def __init__(self, directory: Directory, node: str, run: str = "") -> None:
         self._directory = directory
         self._node = node
+        self._run = run
+        self._number = 0
 
     def sample(self, row: Sample) -> Answer:
         """Return what a flow grew by, as a flow."""
@@ -69,6 +72,7 @@ class Converter:
         return self._answer(
             Flow(
                 time=times.from_ns(row.last),
+                uuid=self._id(),
                 emitter=EMITTER,
                 verdict="FORWARDED",
                 ip=_ip(row),
@@ -103,6 +107,7 @@ class Converter:
         return self._answer(
             Flow(
                 time=times.from_ns(row.last),
+                uuid=self._id(),
                 emitter=EMITTER,
                 verdict="DROPPED",
                 ip=_ip(row),
@@ -137,6 +142,7 @@ class Converter:
         return self._answer(
             Flow(
                 time=times.from_ns(row.time),
+                uuid=self._id(),
                 emitter=EMITTER,
                 verdict="TRACED",
                 ip=_ip(row),
@@ -168,6 +174,7 @@ class Converter:
         return self._answer(
             Flow(
                 time=times.from_ns(row.time),
+                uuid=self._id(),
                 emitter=EMITTER,
                 verdict="FORWARDED",
                 ip=_ip(row),
@@ -218,6 +225,10 @@ class Converter:
         if out:
             return find(row.source, known, group), find(row.destination)
         return find(row.source), find(row.destination, known, group)
+
+    def _id(self) -> str:
+        self._number += 1
+        return f"{self._run}{self._number:012x}" if self._run else ""
 
     def _answer(self, flow: Flow) -> Answer:
         return Answer(flow=flow, node_name=self._node, time=flow.time)

@@ -22,6 +22,7 @@ _SPEEDS = (("at once", 0.0), ("as it happened", 1.0), ("10 times as fast", 10.0)
 _FILE_ENDINGS = (".json", ".jsonl", ".ndjson", ".log", ".txt")
 SOURCE_HELP = """\
 Leave it empty for Relay of the cluster in use, or type
+  tap        the kernel of this host, by eBPF; as root
   a server   host:port, tls://host:port, unix:///var/run/cilium/hubble.sock
   a file     recorded by "beeyard observe -o jsonpb" or "hubble observe -o jsonpb"\
 """
@@ -32,6 +33,8 @@ def choice_of(text: str, speed: float) -> FeedChoice:
     target = text.strip()
     if not target:
         return FeedChoice()
+    if target == "tap":
+        return FeedChoice("tap")
     is_path = target.startswith(("/", "./", "../", "~")) or target.endswith(_FILE_ENDINGS)
     return FeedChoice("file", target, speed) if is_path else FeedChoice("server", target)
 
@@ -54,11 +57,16 @@ class SourceDialog(ModalScreen[FeedChoice | None]):
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = "Source of flows"
             dialog.border_subtitle = "Enter uses it, Esc closes"
-            yield Input(self._choice.target, placeholder="Relay of this cluster", id="source", compact=True)
+            yield Input(
+                self._choice.target or self._typed(), placeholder="Relay of this cluster", id="source", compact=True
+            )
             yield Static(SOURCE_HELP, classes="dialog-hint", markup=False)
             with Horizontal(classes="dialog-row"):
                 yield Static("File speed", classes="dialog-label")
                 yield Select(_SPEEDS, value=self._choice.speed, id="speed", allow_blank=False, compact=True)
+
+    def _typed(self) -> str:
+        return "tap" if self._choice.kind == "tap" else ""
 
     @on(Input.Submitted)
     def _entered(self, event: Input.Submitted) -> None:
