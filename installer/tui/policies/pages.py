@@ -122,7 +122,7 @@ def impact_rows(impact: Impact | None, source: str, width: int) -> list[Row]:
             *wrapped(f"{source}  o judges a recorded file.", width, style="muted"),
         ]
     counts = {kind: sum(edge.count for edge in impact.of(kind)) for kind in _WORDS}
-    rows = [row(("Of what was seen: ", "head"), *_counts(counts))]
+    rows = [row(("Seen flows: ", "head"), *_counts(counts))]
     for edge in impact.edges:
         if edge.change != "unchanged":
             rows += _edge(edge, width)
@@ -160,13 +160,12 @@ def _counts(counts: dict[str, int]) -> Iterable[tuple[str, str]]:
 
 def _edge(edge: Edge, width: int) -> list[Row]:
     head = f"{_WORDS[edge.change]:<8} {one_line(edge.source)} > {one_line(edge.dest)} {one_line(edge.port)}"
-    rows = [
-        row(
-            (head[:8], _CHANGES[edge.change]),
-            (head[8:], "name"),
-            (f"  {edge.count} flows, {edge.before} -> {edge.after}", "muted"),
-        )
-    ]
+    tail = f"  {edge.count} flows, {edge.before} -> {edge.after}"
+    first, after = (head[:8], _CHANGES[edge.change]), (tail, "muted")
+    if len(head) + len(tail) < width:
+        rows = [row(first, (head[8:], "name"), after)]
+    else:
+        rows = [row(first, (head[8:], "name")), row("       ", after)]
     return rows + wrapped(f"         {edge.why}", width, 9, "muted")
 
 
