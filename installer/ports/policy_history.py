@@ -13,7 +13,7 @@ class Change:
     Attributes:
         id: UTC time and a few random letters; ids sort by time.
         at: UNIX time in seconds.
-        cluster: the API's URL.
+        cluster: the API's URL, and after ``#`` the UID of kube-system where it may be read.
         author: who made it.
         reason: why, may be empty.
         kind: kind of the object.
@@ -59,6 +59,6 @@ class History(Protocol):
         """Say that a change that was kept did not come about."""
         ...
 
-    def all(self, cluster: str = "") -> list[Change]:
-        """Return the changes (of one cluster), the oldest first; damaged lines are left out."""
+    def all(self) -> list[Change]:
+        """Return the changes in all clusters, the oldest first; damaged lines are left out."""
         ...

@@ -48,7 +48,7 @@ class FileHistory:
                 code="E-POL-030",
             ) from error
 
-    def all(self, cluster: str = "") -> list[Change]:
+    def all(self) -> list[Change]:
         """Return the changes, the oldest first; damaged lines are left out."""
         try:
             lines = self._path.read_bytes().splitlines()
@@ -57,7 +57,7 @@ class FileHistory:
         records = [record for line in lines if (record := _read(line)) is not None]
         failed = {record.get("failed") for record in records}
         changes = [change for record in records if (change := _change(record)) is not None]
-        return [one for one in changes if one.id not in failed and cluster in ("", one.cluster)]
+        return [one for one in changes if one.id not in failed]
 
 
 def _ends_broken(descriptor: int) -> bool:

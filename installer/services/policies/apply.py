@@ -6,13 +6,14 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from installer.domain.errors import BeeyardError, ConnectError, RefusedError
 from installer.domain.policy.merge import Conflict, Owner, clean, diff, merge, owners
 from installer.domain.policy.world import key_of
-from installer.ports.cluster import Kube, Object, Resource
+from installer.ports.cluster import NAMESPACES, Kube, Object, Resource
 from installer.ports.policy_history import Change, History
 from installer.services.policies.world import POLICIES
 
@@ -104,6 +105,7 @@ class Policies:
         self._history = history
         self._author = author
         self._now = now
+        self._cluster = kube.server
 
     async def prepare(self, wanted: Raw, base: Raw | None = None) -> Edit:
         """Compare an object with the cluster, and try the change there without making it.
@@ -162,6 +164,7 @@ class Policies:
             raise _conflict(edit)
         if edit.action == "none":
             return Applied(edit, edit.live)
+        await self.identify()
         change = self._change(edit, change_id or self.new_id(), reason, reverts)
         self._history.add(change)
         try:
@@ -199,7 +202,18 @@ class Policies:
         return await self.apply(edit, reason=reason or f"take back {change.id}", reverts=change.id)
 
     async def prepare_rollback(self, change: Change) -> Edit:
-        """Look at what taking a change back would do; it is in conflict when the object was changed again since."""
+        """Look at what taking a change back would do; it is in conflict when the object was changed again since.
+
+        Raises:
+            RefusedError: ``E-POL-024`` the change was made in another cluster.
+        """
+        if not same_cluster(change.cluster, await self.identify()):
+            raise RefusedError(
+                f"{change.id} was made in another cluster",
+                why=f"It was made in {change.cluster}, this is {self._cluster}.",
+                fix="Use the kubeconfig and context of that cluster.",
+                code="E-POL-024",
+            )
         kind, namespace, name = change.kind, change.namespace, change.name
         live = await self._kube.get(_resource(kind), name, namespace=namespace or None)
         edit = Edit(change.before, change.after, live, owners=owners(live) if live else [])
@@ -209,7 +223,19 @@ class Policies:
 
     def history(self) -> list[Change]:
         """Return the changes of this cluster, the oldest first."""
-        return self._history.all(self._kube.server)
+        return [change for change in self._history.all() if same_cluster(change.cluster, self._cluster)]
+
+    async def identify(self) -> str:
+        """Return what tells this cluster from others: its URL, and the UID of kube-system where that may be read.
+
+        The URL alone is not enough: that of every k3s on its own host is the same.
+        """
+        if "#" not in self._cluster:
+            with suppress(BeeyardError):
+                system = await self._kube.get(NAMESPACES, "kube-system")
+                if system is not None:
+                    self._cluster = f"{self._kube.server}#{system['metadata']['uid']}"
+        return self._cluster
 
     async def _write(self, edit: Edit, *, dry_run: bool) -> Object | None:
         if edit.wanted is None:
@@ -259,7 +285,7 @@ class Policies:
         return Change(
             change_id,
             self._now(),
-            self._kube.server,
+            self._cluster,
             self._author,
             reason,
             *edit.key,
@@ -267,6 +293,12 @@ class Policies:
             after=after,
             reverts=reverts,
         )
+
+
+def same_cluster(one: str, other: str) -> bool:
+    """Whether two identities are of one cluster, as far as they tell: the UID counts where both have it."""
+    (url, _, uid), (other_url, _, other_uid) = one.partition("#"), other.partition("#")
+    return url == other_url and (not uid or not other_uid or uid == other_uid)
 
 
 def _resource(kind: str) -> Resource:

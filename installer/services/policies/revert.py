@@ -94,6 +94,7 @@ async def _retried(pending: Pending, open_kube: Open, make: Callable[[Kube], Pol
 
 
 async def _take_back(pending: Pending, policies: Policies) -> str:
+    await policies.identify()
     known = {change.id: change for change in policies.history()}
     done = {change.reverts for change in known.values()}
     problems: list[str] = []

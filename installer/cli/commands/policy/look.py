@@ -20,6 +20,7 @@ from installer.domain.policy.model import Direction
 from installer.domain.policy.sanitize import sanitize
 from installer.domain.policy.world import World, key_of
 from installer.domain.text import printable
+from installer.ports.policy_history import Change
 
 
 @click.command("list")
@@ -133,7 +134,7 @@ def history_command(change: str | None, all_clusters: bool, output_format: str, 
     from installer.domain.policy.merge import diff
     from installer.wiring.policies import history
 
-    changes = history().all("" if all_clusters or change else asyncio.run(_server(options)))
+    changes = history().all() if all_clusters or change else asyncio.run(_here(options))
     if change:
         one = next((item for item in changes if item.id == change), None)
         if one is None:
@@ -156,9 +157,11 @@ def history_command(change: str | None, all_clusters: bool, output_format: str, 
     return ExitCode.OK
 
 
-async def _server(options: dict[str, Any]) -> str:
+async def _here(options: dict[str, Any]) -> list[Change]:
     async with opened(options) as cluster:
-        return str(cluster.kube.server)
+        await cluster.policies.identify()
+        changes: list[Change] = cluster.policies.history()
+    return changes
 
 
 COMMANDS = (list_command, get_command, history_command)
