@@ -27,7 +27,7 @@ from installer.domain.policy.findings import path_text
 from installer.domain.policy.impact import Assessor, Impact, group
 from installer.domain.policy.model import Direction, DNSQuery, HTTPRequest, Layer7, Traffic, Verdict
 from installer.domain.policy.who import resolve
-from installer.domain.policy.world import World, with_changes
+from installer.domain.policy.world import World, key_of, with_changes
 from installer.domain.text import printable
 
 
@@ -123,11 +123,13 @@ def _remedies(world: World, engine: Engine, traffic: Traffic) -> list[dict[str, 
     from installer.domain.policy.merge import diff
     from installer.domain.policy.remedy import Remedies
 
-    found = Remedies(world.objects, engine, world.peers[:200], world.knowledge).find(traffic)
-    return [
-        {"title": one.title, "object": one.name, "opens": one.opens, "diff": diff(one.before, one.after, one.name)}
-        for one in found
-    ]
+    found = []
+    for one in Remedies(world.objects, engine, world.peers[:200], world.knowledge).find(traffic):
+        changes = ((one.before, one.after), *one.rest)
+        names = ["/".join(part for part in key_of(after or before or {}) if part) for before, after in changes]
+        diffs = [diff(before, after, name) for (before, after), name in zip(changes, names, strict=True)]
+        found.append({"title": one.title, "object": one.name, "opens": one.opens, "diff": "\n".join(diffs)})
+    return found
 
 
 @click.command("explain")
