@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -24,18 +25,21 @@ def leave_when_gone(app: App[Any], busy: Callable[[], bool]) -> None:
         app: the app, running on a terminal.
         busy: whether work is under way.
     """
-    alone = False
+    alone = left = False
+    waiting = -1
 
     def without_terminal() -> None:
-        nonlocal alone
+        nonlocal alone, waiting
         if not alone:
-            alone = True
-            let_go()
+            alone, waiting = True, let_go()
 
     def look() -> None:
+        nonlocal left
         if not alone and is_gone():
             without_terminal()
-        if alone and not busy():
+        if alone and not left and not busy():
+            left = True
+            os.close(waiting)
             app.exit(return_code=HANGUP)
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, without_terminal)

@@ -65,14 +65,16 @@ def is_gone() -> bool:
     return any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))
 
 
-def let_go() -> None:
-    """Put something harmless in the place of a terminal that is gone.
+def let_go() -> int:
+    """Put something harmless in the place of a terminal that is gone; return what keeps readers waiting.
 
     Nothing can be read from it or fail when it is drawn on, so that work that goes on is not disturbed, and reading
-    does not spin.
+    does not spin. Close what is returned before leaving: a thread may have found the terminal readable just before,
+    and waits in its read now.
     """
-    silent, _ = os.pipe()  # its other end stays open: a read waits for ever
+    silent, waiting = os.pipe()
     nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     os.dup2(silent, 0)
     for descriptor in {1, terminal_fd()}:
         os.dup2(nowhere, descriptor)
+    return waiting
