@@ -11,6 +11,7 @@ import click
 
 from installer.cli.observe.arguments import ObserveCommand, filter_options, given_flags
 from installer.cli.observe.options import formats_options, others_options, ours_options, wants_colour
+from installer.cli.server_options import NAMES, server_options
 from installer.domain.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -31,8 +32,7 @@ def _watched(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--all-drops", is_flag=True, help="Also drops that are no losses: leftovers of sockets."),
             click.option("--interval", default="1s", metavar="DURATION", show_default=True, help="Of the counts."),
             click.option("--for", "duration", default="", metavar="DURATION", help="End after this long."),
-            click.option("--kubeconfig", metavar="PATH", help="Kubeconfig; else KUBECONFIG, k3s' own, ~/.kube/config."),
-            click.option("--context", metavar="NAME", help="Context of the kubeconfig."),
+            click.option("--compare", is_flag=True, help="Tell at the end what the kernel saw and Hubble did not."),
         )
     ):
         function = option(function)
@@ -44,6 +44,7 @@ def _watched(function: Callable[..., Any]) -> Callable[..., Any]:
 @formats_options
 @ours_options
 @others_options
+@server_options
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> int:
     """Watch this node's traffic and drops straight from the kernel (eBPF), with the filters and formats of observe.
@@ -65,8 +66,8 @@ command.params.extend(filter_options())
 
 
 def _tap(ctx: click.Context, options: dict[str, Any], streams: Streams) -> None:
-    from installer.cli.observe.tapped import TapAsk, observe_tap
-    from installer.wiring.tap import Names
+    from installer.cli.observe.tapped import TapAsk, compare_tap, observe_tap
+    from installer.cli.server_options import server_choice
 
     seconds = _seconds("--for", options["duration"]) if options["duration"] else None
     ask = _ask(ctx, options, follow=seconds is None)
@@ -75,8 +76,12 @@ def _tap(ctx: click.Context, options: dict[str, Any], streams: Streams) -> None:
 
         streams.out(print_raw_filters(ask.filters))
         return
-    names = Names(kubeconfig=options["kubeconfig"], context=options["context"])
-    observe_tap(TapAsk(ask, _options(options), names, seconds), streams)
+    choice = server_choice({name: options[name] for name in NAMES})
+    wanted = TapAsk(ask, _options(options), choice, seconds)
+    if options["compare"]:
+        compare_tap(wanted, streams)
+    else:
+        observe_tap(wanted, streams)
 
 
 def _ask(ctx: click.Context, options: dict[str, Any], *, follow: bool) -> Ask:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from installer.cli.observe.request import JSON, Ask
@@ -17,6 +17,8 @@ from installer.domain.flows.printing.choice import printer
 from installer.domain.flows.printing.compact import CompactPrinter
 from installer.domain.flows.printing.escape import clean
 from installer.domain.flows.printing.node_status import lost_line
+
+Explainer = Callable[[Flow], list[str]]
 
 
 class Show(Protocol):
@@ -46,9 +48,9 @@ class Show(Protocol):
 class Printed:
     """Prints every flow."""
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: Ask, explainer: Explainer) -> None:
         self._printer = printer(ask.form, ask.printing)
-        self._explain = ask.explain and ask.form in ("compact", "dict")
+        self._explain = explainer if ask.explain and ask.form in ("compact", "dict") else None
 
     def begin(self) -> str:
         """Return the header."""
@@ -57,8 +59,8 @@ class Printed:
     def add(self, answer: Answer) -> str:
         """Return the lines of an answer."""
         lines = self._printer.write(answer)
-        if self._explain and answer.flow is not None:
-            lines += "".join(f"    {clean(line)}\n" for line in explain(answer.flow))
+        if self._explain is not None and answer.flow is not None:
+            lines += "".join(f"    {clean(line)}\n" for line in self._explain(answer.flow))
         return lines
 
     def aside(self, answer: Answer) -> str:
@@ -174,11 +176,12 @@ class Sink:
         ask: what is wanted.
         streams: where it goes.
         live: flows come as they happen.
+        explainer: returns lines on why a flow was dropped.
     """
 
-    def __init__(self, ask: Ask, streams: Streams, *, live: bool) -> None:
+    def __init__(self, ask: Ask, streams: Streams, *, live: bool, explainer: Explainer = explain) -> None:
         self._streams = streams
-        self._show: Show = Counted(ask, live=live) if ask.group_by else Printed(ask)
+        self._show: Show = Counted(ask, live=live) if ask.group_by else Printed(ask, explainer)
         self._merger = Merger() if ask.merge else None
         self._begun = False
 

@@ -66,6 +66,10 @@ class Directory:
                     self._identities[address] = number
         self._known.clear()
 
+    def is_pod(self, address: str) -> bool:
+        """Tell whether an address is a pod's own."""
+        return address in self._by_address
+
     def learn(self, address: str, space: int) -> None:
         """Remember that an address is used by a socket of a namespace; one that several use says nothing."""
         if _is_loopback(address):
