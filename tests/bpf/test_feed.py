@@ -46,7 +46,20 @@ async def test_the_screens_feed_begins_with_a_word_and_goes_on_with_flows(lab: L
 async def test_the_command_prints_what_is_dropped(lab: Lab) -> None:
     there = lab.address("b")
     with lab.start("a", TALK.format(address=there)) as talker:
-        argv = ("tap", "--drops", "--for", "4s", "--interval", "200ms", "--to-ip", there, "-o", "jsonpb")
+        argv = (
+            "tap",
+            "--drops",
+            "--for",
+            "4s",
+            "--interval",
+            "200ms",
+            "--to-ip",
+            there,
+            "-o",
+            "jsonpb",
+            "--reason",
+            "no_socket",
+        )
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "installer", *argv, stdout=pipe, stderr=pipe

@@ -30,6 +30,7 @@ def _watched(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--tcp", "show_tcp", is_flag=True, help="Connections, their latency, retransmits, resets."),
             click.option("--dns", "show_dns", is_flag=True, help="Questions and answers of DNS over UDP."),
             click.option("--all-drops", is_flag=True, help="Also drops that are no losses: leftovers of sockets."),
+            click.option("--reason", "reasons", multiple=True, metavar="NAME", help="Drops for it: NETFILTER_DROP."),
             click.option("--interval", default="1s", metavar="DURATION", show_default=True, help="Of the counts."),
             click.option("--for", "duration", default="", metavar="DURATION", help="End after this long."),
             click.option("--compare", is_flag=True, help="Tell at the end what the kernel saw and Hubble did not."),
@@ -77,7 +78,7 @@ def _tap(ctx: click.Context, options: dict[str, Any], streams: Streams) -> None:
         streams.out(print_raw_filters(ask.filters))
         return
     choice = server_choice({name: options[name] for name in NAMES})
-    wanted = TapAsk(ask, _options(options), choice, seconds)
+    wanted = TapAsk(ask, _options(options), choice, seconds, frozenset(name.upper() for name in options["reasons"]))
     if options["compare"]:
         compare_tap(wanted, streams)
     else:

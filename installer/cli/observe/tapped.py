@@ -40,12 +40,23 @@ class TapAsk:
         options: what is watched.
         hubble: which Hubble and which cluster stand beside it.
         seconds: how long; None for as long as nobody ends it.
+        reasons: the kernel's reasons of drops that are wanted, in capitals; empty for all that comes.
     """
 
     ask: Ask
     options: TapOptions
     hubble: ServerChoice
     seconds: float | None = None
+    reasons: frozenset[str] = frozenset()
+
+    def keeps(self, answer: Answer) -> bool:
+        """Tell whether an answer passes the expression and the reasons; losses always do."""
+        flow, where = answer.flow, self.ask.where
+        if flow is None:
+            return True
+        if self.reasons and str(flow.drop_reason_desc) not in self.reasons:
+            return False
+        return where is None or where.matches(flow)
 
 
 class _Run:
@@ -63,7 +74,6 @@ class _Run:
         wanted, ask = self.wanted, self.wanted.ask
         on_interrupt(self.source.stopping.set)
         until = None if wanted.seconds is None else time.time() + wanted.seconds
-        keep = None if ask.where is None else ask.where.matches
         names = Names(kubeconfig=wanted.hubble.kubeconfig, context=wanted.hubble.context)
         request = FlowRequest(ask.filters, follow=True, until=until)
         async with AsyncExitStack() as stack:
@@ -71,7 +81,7 @@ class _Run:
             await stack.enter_async_context(named(self.directory, names, self._unnamed))
             told = await stack.enter_async_context(aclosing(self.source.batches(request)))
             async for answers in told:
-                yield answers if keep is None else [one for one in answers if one.flow is None or keep(one.flow)]
+                yield [answer for answer in answers if wanted.keeps(answer)]
 
     def _tell(self, notes: Sequence[str]) -> None:
         for note in notes:
