@@ -159,8 +159,12 @@ class Desk:
 
     def changed_below(self, draft: Draft) -> list[Key]:
         """Return objects of a draft that somebody changed or deleted in the cluster since it was opened."""
-        now = {key_of(raw): clean(raw) for raw in self.world.objects}
-        return [key for key, raw in draft.base.items() if now.get(key) != clean(raw)]
+        now = {key: raw for raw in self.world.objects if (key := key_of(raw)) in draft.base}
+        return [
+            key
+            for key, raw in draft.base.items()
+            if now.get(key) is not raw and (key not in now or clean(now[key]) != clean(raw))
+        ]
 
     def dirty(self) -> list[Draft]:
         """Return drafts with edits that are not in the cluster."""

@@ -51,6 +51,7 @@ class DraftWork(AreaScreen):
         self.draft = self.checked = self.good = None
         self._typing: Timer | None = None
         self._editors = 0
+        self._told_missing: tuple[str, ...] = ()
         self._missing: dict[tuple[str, str], tuple[str, ...]] = {}
 
     @property
@@ -161,7 +162,10 @@ class DraftWork(AreaScreen):
             except BeeyardError:
                 return  # the cluster is away: asked again with the next change
         self.show_title()
-        screen.refresh_bindings()
+        missing = self.missing_verbs()
+        if missing != self._told_missing:
+            self._told_missing = missing
+            screen.refresh_bindings()
 
     # Checking
 
@@ -201,8 +205,8 @@ class DraftWork(AreaScreen):
             self.good = checked
         if checked.deep or checked.errors:
             editor.show_findings(checked.findings)
+            screen.show_tabs()
         self.show_cursor_finding()
-        screen.show_tabs()
         if checked.deep:
             self.show_title()
             self.ask_permissions()

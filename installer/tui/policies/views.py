@@ -61,6 +61,8 @@ class ViewTabs(Horizontal):
     def __init__(self) -> None:
         super().__init__(id="views")
 
+        self._said: tuple[object, ...] = ()
+
     def compose(self) -> ComposeResult:
         """Make the tabs."""
         for view in VIEWS:
@@ -68,6 +70,10 @@ class ViewTabs(Horizontal):
 
     def show(self, view: str, page: str, problems: int) -> None:
         """Mark the view in use, the page of the panel, and the number of problems."""
+        said = (view, page, problems, self.screen.has_class("-narrow"))
+        if said == self._said:
+            return
+        self._said = said
         for name in VIEWS:
             tab = self.query_one(f"#view-{name}", ViewTab)
             tab.set_class(name == view, "-active")
