@@ -145,10 +145,10 @@ class PoliciesScreen(DraftWork, PanelWork, ChangeWork):
     def show_connection(self) -> None:
         """Follow another cluster when there is one."""
         super().show_connection()
-        connection = self.cockpit.connection
-        if self.is_mounted and connection.kube is not None and connection.kube is not self._kube:
-            self._kube = connection.kube
-            self.follow(connection.kube)
+        kube = self.cockpit.connection.kube
+        if kube is not None and kube is not self._kube:
+            self._kube = kube
+            self.follow(kube)
         self.show_banner()
 
     @work(group="world", exclusive=True, exit_on_error=False)
