@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from installer.domain.flows.flow import Answer, Flow
+from installer.domain.flows.times import SECOND
 from installer.domain.policy.describe import Sentence, describe
 from installer.domain.policy.documents import SourceDocument, read_documents
 from installer.domain.policy.effect import Effect, effect
@@ -24,6 +25,7 @@ from installer.domain.policy.replay import Replay
 from installer.domain.policy.suggest import Suggestion, Wish, suggest
 from installer.domain.policy.validation import API_VERSIONS, validate
 from installer.domain.policy.world import World, key_of, with_changes
+from installer.services.policies.watch import DropWatch
 
 Raw = Mapping[str, Any]
 _SLICE = 500
@@ -233,6 +235,19 @@ class Desk:
         for start in range(0, len(answers), _SLICE):
             assessor.add(answers[start : start + _SLICE])
         return assessor.result()
+
+    def watch(self, before: Sequence[Raw], after: Sequence[Raw], at: float) -> DropWatch:
+        """Return what tells drops that are new since a change.
+
+        Args:
+            before: the changed objects as they were.
+            after: the changed objects as they are; a deleted one is missing.
+            at: UNIX time of the change.
+        """
+        kept = {key_of(raw) for raw in after}
+        engine = self.after(after, [raw for raw in before if key_of(raw) not in kept])
+        world = self.world
+        return DropWatch(compile_policies([*before, *after], world.settings, world.knowledge), engine, int(at * SECOND))
 
     def remedies(self, flow: Flow) -> list[Remedy]:
         """Return the smallest changes that would let a flow through, the one that opens least first."""

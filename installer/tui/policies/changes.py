@@ -19,6 +19,7 @@ from installer.domain.text import one_line, printable
 from installer.ports.policy_history import Change
 from installer.services.policies.desk import Checked, Draft
 from installer.services.policies.rollout import Done, Plan, Rollout
+from installer.services.policies.watch import DropWatch
 from installer.tui.dialogs.confirm import Confirm
 from installer.tui.policies.dialogs import ApplyDialog, ChoiceDialog, FormDialog, Offer
 from installer.tui.policies.tree import DraftTarget, PolicyTarget
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 _READ_ONLY = "Changing policies is not built into this cockpit."
 _FLOWS = 20_000
+WATCHED = 30.0
+"""Seconds after a change in which new drops are told."""
 
 
 class ChangeWork(AreaScreen):
@@ -38,6 +41,8 @@ class ChangeWork(AreaScreen):
         """Begin with nothing that waits."""
         self._pending = ""
         self._deadline = 0.0
+        self._watch: DropWatch | None = None
+        self._watched: tuple[float, int, int] = (0.0, 0, 0)  # until when, flows looked at, drops told
 
     @property
     def _screen(self) -> PoliciesScreen:
@@ -114,7 +119,9 @@ class ChangeWork(AreaScreen):
         if agreement is None:
             return
         now = screen.cockpit.services.now()
+        watch = await asyncio.to_thread(self._watch_for, plan, now)
         done = await rollout.carry_out(plan, reason=agreement.reason, within=agreement.within, now=now)
+        self._watch, self._watched = watch, (now + WATCHED, 0, 0)
         self._pending, self._deadline = done.pending, done.deadline
         self._after(done, draft, text)
         await self._tell(rollout, done)
@@ -127,6 +134,30 @@ class ChangeWork(AreaScreen):
         screen.show_banner()
         screen.show_page()
         screen.show_tree()
+
+    def _watch_for(self, plan: Plan, now: float) -> DropWatch:
+        edits = plan.changes
+        before = [edit.live for edit in edits if edit.live is not None]
+        return self._screen.desk.watch(before, [edit.wanted for edit in edits if edit.wanted is not None], now)
+
+    def tick_watch(self) -> None:
+        """Tell of connections that are dropped since the change and were not before."""
+        screen, watch = self._screen, self._watch
+        if watch is None:
+            return
+        until, seq, told = self._watched
+        answers, after = screen.observed.since(seq, _FLOWS)
+        watch.add(answers)
+        drops = watch.result().drops
+        if len(drops) > told:
+            names = ", ".join(f"{one.source} > {one.dest} {one.port}" for one in drops[:3])
+            why = f"{names}. Ctrl+T takes a change back that waits; the history takes back any."
+            screen.cockpit.tell(f"{len(drops)} connections are dropped since the change", why, "error")
+        self._watched = until, after, len(drops)
+        if screen.cockpit.services.now() >= until:
+            self._watch = None
+            if not drops and screen.observed.model is not None:
+                screen.cockpit.tell(f"No new drops in {WATCHED:.0f} s after the change")
 
     async def _tell(self, rollout: Rollout, done: Done) -> None:
         tell = self._screen.cockpit.tell

@@ -367,11 +367,12 @@ class PoliciesScreen(DraftWork, PanelWork, ChangeWork):
     # Time
 
     def tick(self) -> None:
-        """Take in flows, count them by policy, and count down."""
+        """Take in flows, count them by policy, look for new drops, and count down."""
         self.observed.take_in(self.cockpit.services.now())
         self._count()
         self.tick_panel()
         self.tick_pending()
+        self.tick_watch()
 
     def _count(self) -> None:
         model = self.observed.model

@@ -137,6 +137,20 @@ async def test_a_change_that_is_taken_back(open_shop: OpenShop) -> None:
         assert "basket" in shop.editor.text
 
 
+async def test_new_drops_after_a_change_are_told(open_shop: OpenShop) -> None:
+    async with open_shop(size=(100, 40)) as shop:
+        await shop.open()
+        await shop.edit("app: cart", "app: basket")
+        await shop.until(lambda: shop.screen.observed.model is not None and len(shop.screen.observed.model.store) == 25)
+        await ask(shop)
+        await shop.press("enter")
+        await shop.until(lambda: peers(live(shop)) == ["frontend", "basket"])
+        model = shop.screen.observed.model
+        assert model is not None
+        model.intake.offer([shop_flow("cart", "api", verdict="DROPPED", second=40)])
+        await shop.sees("1 connections are dropped since the change", "shop/cart > shop/api 8080/TCP")
+
+
 async def test_delete_says_what_it_opens(open_shop: OpenShop) -> None:
     async with open_shop(answers=[shop_flow("cart", "api", port=9, verdict="DROPPED")], size=(100, 40)) as shop:
         await shop.open()
