@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import json
+import mmap
 import os
 import platform
 import statistics
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,26 +22,29 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT))
 
 from installer.adapters.bpf.child import drain, kernel  # noqa: E402
+from installer.adapters.bpf.child.place import find_cgroup  # noqa: E402
 from installer.adapters.bpf.child.program import Loaded, Wish, load  # noqa: E402
 
 _TEST_RUN = 10
 _BPF = {"x86_64": 321, "aarch64": 280}[platform.machine()]
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from installer.adapters.bpf.child.main import main; main()"
 _RECEIVE = """
-import socket, time
+import mmap, socket, struct, sys
 server = socket.create_server(("10.254.7.2", 7000))
+file = open(sys.argv[1], "r+b")
+shared = mmap.mmap(file.fileno(), 8)
 print("ready", flush=True)
 connection, _ = server.accept()
-room, total, start = bytearray(1 << 20), 0, time.perf_counter()
+room, total = bytearray(1 << 20), 0
 while got := connection.recv_into(room):
     total += got
-print(total / (time.perf_counter() - start), flush=True)
+    shared[:8] = struct.pack("=Q", total)
 """
 _SEND = """
-import socket, time, sys
+import socket
 connection = socket.create_connection(("10.254.7.2", 7000))
-data, end = bytes(1 << 20), time.perf_counter() + float(sys.argv[1])
-while time.perf_counter() < end:
+data = bytes(1 << 20)
+while True:
     connection.sendall(data)
 """
 
@@ -167,43 +172,93 @@ def tap() -> Iterator[float]:
         sink.join()
 
 
-def stream(seconds: float) -> float:
-    """Return bytes a second from one namespace to the other."""
+@contextmanager
+def stream() -> Iterator[Callable[[float], tuple[float, float]]]:
+    """Run a TCP stream from one namespace to the other; the value measures it for some seconds.
+
+    It gives bytes a second, and bytes a second of processor time of both ends: what a busy machine does not disturb.
+    """
     inside = ["ip", "netns", "exec"]
-    receiver = subprocess.Popen(
-        [*inside, "bytap-b", "/usr/bin/python3", "-c", _RECEIVE], stdout=subprocess.PIPE, text=True
-    )
-    assert receiver.stdout is not None
-    receiver.stdout.readline()
-    subprocess.run([*inside, "bytap-a", "/usr/bin/python3", "-c", _SEND, str(seconds)], check=True)
-    rate = float(receiver.stdout.readline())
-    receiver.wait()
-    return rate
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(bytes(8))
+        file.flush()
+        receiver = subprocess.Popen(
+            [*inside, "bytap-b", "/usr/bin/python3", "-c", _RECEIVE, file.name], stdout=subprocess.PIPE, text=True
+        )
+        assert receiver.stdout is not None
+        receiver.stdout.readline()
+        sender = subprocess.Popen([*inside, "bytap-a", "/usr/bin/python3", "-c", _SEND], stderr=subprocess.DEVNULL)
+        shared = mmap.mmap(file.fileno(), 8)
+
+        def state() -> tuple[int, float, float]:
+            busy = sum(int(Path(f"/proc/{one.pid}/schedstat").read_text().split()[0]) for one in (sender, receiver))
+            return struct.unpack("=Q", shared[:8])[0], time.perf_counter(), busy / 1e9
+
+        def rate(seconds: float) -> tuple[float, float]:
+            before = state()
+            time.sleep(seconds)
+            size, clock, busy = (now - then for now, then in zip(state(), before))  # noqa: B905
+            return max(size, 1) / clock, max(size, 1) / max(busy, 1e-9)
+
+        try:
+            yield rate
+        finally:
+            sender.kill()
+            sender.wait()
+            receiver.wait()
 
 
-def throughput(rounds: int, seconds: float) -> None:
-    """Print the throughput with and without the tap, measured in turn."""
-    pairs, starts = [], []
-    with namespaces():
-        stream(0.5)
+def throughput(loaded: Loaded, rounds: int, seconds: float) -> None:
+    """Print the throughput of one stream with and without the programs, attached and taken away in turn."""
+    cgroup = os.open(find_cgroup(Path("/proc/self/mounts").read_text()), os.O_RDONLY)
+    while loaded.held:
+        os.close(loaded.held.pop())
+    pairs = []
+    with namespaces(), stream() as rate:
+        rate(1.0)
         for number in range(rounds):
-            without = stream(seconds) if number % 2 == 0 else 0.0
-            with tap() as first:
-                starts.append(first)
-                tapped = stream(seconds)
-            pairs.append((without or stream(seconds), tapped))
-    plain, tapped_rate = (statistics.median(column) for column in zip(*pairs))  # noqa: B905
-    loss = statistics.median(1 - tapped / without for without, tapped in pairs)
-    print(f"TCP between two namespaces: {plain / 1e9:.2f} GB/s without, {tapped_rate / 1e9:.2f} GB/s with the tap")
-    print(f"loss, median of {rounds} pairs: {loss:.1%} ({', '.join(f'{1 - b / a:+.1%}' for a, b in pairs)})")
-    print(f"start to the first rows: {statistics.median(starts):.2f} s (longest {max(starts):.2f} s; interval of 1 s)")
+            before = rate(seconds) if number % 2 == 0 else None
+            links = attach(loaded, cgroup)
+            tapped = rate(seconds)
+            for link in links:
+                os.close(link)
+            pairs.append((before or rate(seconds), tapped))
+    for index, what in enumerate(("second", "second of processor time")):
+        plain = statistics.median(one[index] for one, _ in pairs)
+        with_tap = statistics.median(one[index] for _, one in pairs)
+        losses = sorted(1 - tapped[index] / one[index] for one, tapped in pairs)
+        quarter = len(losses) // 4
+        print(f"TCP, GB a {what}: {plain / 1e9:.2f} without, {with_tap / 1e9:.2f} with the tap")
+        middle = f"middle half {losses[quarter]:+.1%} to {losses[-1 - quarter]:+.1%}"
+        print(f"  loss: {statistics.median(losses):+.1%}, median of {rounds} pairs of {seconds} s ({middle})")
+
+
+def attach(loaded: Loaded, cgroup: int) -> list[int]:
+    """Attach the programs of flows."""
+    import bcc
+
+    found = []
+    for name, kind in (("tap_egress", kernel.CGROUP_EGRESS), ("tap_ingress", kernel.CGROUP_INGRESS)):
+        program = loaded.bpf.load_func(name, bcc.BPF.CGROUP_SKB)
+        found.append(kernel.attach_cgroup(program.fd, cgroup, kind))
+    return found
+
+
+def start() -> None:
+    """Print how long the tap's process takes to its first rows."""
+    seconds = []
+    for _ in range(3):
+        with tap() as first:
+            seconds.append(first)
+    print(f"start to the first rows: {statistics.median(seconds):.2f} s (longest {max(seconds):.2f} s)")
 
 
 def main() -> None:
     """Run all."""
     rounds, seconds = int(sys.argv[1]), float(sys.argv[2])
-    throughput(rounds, seconds)
+    start()
     loaded = load(Wish(sources=str(ROOT / "bpf"), drops=False, tcp=False))
+    throughput(loaded, rounds, seconds)
     per_packet(loaded, kernel.load_program(kernel.CGROUP_SKB, kernel.NOTHING))
     events(loaded)
 
