@@ -45,6 +45,6 @@ class FlowSource(Protocol):
         """Yield non-empty batches in the order of arrival. Whoever stops early closes the generator.
 
         Raises:
-            BeeyardError: codes of the source (``E-HUBBLE-*``, ``E-FLOW-*``).
+            BeeyardError: codes of the source (``E-HUBBLE-*``, ``E-FLOW-*``, ``E-BPF-*``).
         """
         ...
