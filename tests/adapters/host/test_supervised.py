@@ -166,6 +166,7 @@ async def test_killed_program_is_restarted(host: Host) -> None:
     await host.services.stop("testd")
 
 
+@pytest.mark.serial  # a start is watched for a moment only
 async def test_backoff_grows_to_its_limit(host: Host) -> None:
     host.install(host.unit("crash"))
     with pytest.raises(BeeyardError):
@@ -176,6 +177,7 @@ async def test_backoff_grows_to_its_limit(host: Host) -> None:
     await host.services.stop("testd")
 
 
+@pytest.mark.serial  # a start is watched for a moment only
 async def test_crash_at_start_shows_the_log(host: Host) -> None:
     host.install(host.unit("crash"))
     with pytest.raises(BeeyardError) as caught:
