@@ -67,7 +67,9 @@ def test_hubbles_reason_and_the_policies_remedy(doctor: Doctor) -> None:
     lines = doctor.explain(drop("TC_INGRESS"))
     assert lines[0] == "why: a program at the interface's entrance (tc) dropped it (TC_INGRESS)"
     assert lines[1] == "hubble: why: Policy denied (POLICY_DENIED, 133)"
-    assert any(line.startswith("policies: shop/app=other to shop/app=api") and "deny at ingress" in line for line in lines)
+    assert any(
+        line.startswith("policies: shop/app=other to shop/app=api") and "deny at ingress" in line for line in lines
+    )
     assert any(line.startswith("fix: ") for line in lines)
 
 
