@@ -27,8 +27,11 @@ from installer.tui.settings import Settings
 from tests.support.cockpit import StubCluster, cockpit_of, no_kubeconfig, stable_svg, stub_services, text_of, wait_for
 from tests.support.flow_feeds import ScriptedFeeds, recorded
 from tests.support.overviews import NOW, Overviews, calm, of_today, troubled
+from tests.support.policies import shop, shop_services
 from tests.support.scripted_run import BEGAN, ScriptedInstall, first_half, until_ready
 from tests.support.setup import World, setup_service
+from tests.tui.policies.conftest import SEEN, Shop
+from tests.tui.policies.test_pictures import edited
 
 DOCS = Path(__file__).parent.parent / "docs"
 Scene = Callable[[Pilot[int]], Awaitable[None]]
@@ -92,6 +95,10 @@ def _flows(folder: Path) -> CockpitServices:
     return stub_services(flow_feeds=ScriptedFeeds(Connected("relay 127.0.0.1:4245"), Flows(recorded())))
 
 
+def _policies(folder: Path) -> CockpitServices:
+    return shop_services(shop(), folder, SEEN)
+
+
 # Ways to the picture
 
 
@@ -130,6 +137,13 @@ async def _running(pilot: Pilot[int]) -> None:
     await wait_for(pilot, lambda: "hubble-relay" in text_of(app) and "Merge" in text_of(app))
 
 
+async def _impact(pilot: Pilot[int]) -> None:
+    opened = Shop(pilot, shop())
+    await opened.until(lambda: opened.screen.tree_view.target is not None)
+    await edited(opened, "impact")
+    await opened.sees("CUT", "25 of 25")
+
+
 async def _flowing(pilot: Pilot[int]) -> None:
     await wait_for(pilot, lambda: "FORWARDED" in text_of(pilot.app).upper())
 
@@ -142,6 +156,7 @@ SHOTS = (
     Shot("setup", "setup", _setup, _settled),
     Shot("plan", "setup", _setup, _plan),
     Shot("run", "overview", _run, _running),
+    Shot("policies", "policies", _policies, _impact),
     Shot("flows", "flows", _flows, _flowing, live=True),
 )
 
