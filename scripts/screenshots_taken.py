@@ -24,7 +24,16 @@ from installer.tui.areas import present
 from installer.tui.overview.card_view import CardView
 from installer.tui.run.screen import RunScreen
 from installer.tui.settings import Settings
-from tests.support.cockpit import StubCluster, cockpit_of, no_kubeconfig, stable_svg, stub_services, text_of, wait_for
+from tests.support.cockpit import (
+    StubCluster,
+    cockpit_of,
+    no_kubeconfig,
+    stable_svg,
+    still,
+    stub_services,
+    text_of,
+    wait_for,
+)
 from tests.support.flow_feeds import ScriptedFeeds, recorded
 from tests.support.overviews import NOW, Overviews, calm, of_today, troubled
 from tests.support.policies import shop, shop_services
@@ -134,7 +143,8 @@ async def _running(pilot: Pilot[int]) -> None:
     await wait_for(pilot, lambda: app.run_host.view.run_id and isinstance(app.screen, RunScreen))
     for event in (*first_half(), *until_ready()):
         script.emit(event)
-    await wait_for(pilot, lambda: "hubble-relay" in text_of(app) and "Merge" in text_of(app))
+    await wait_for(pilot, lambda: "hubble-relay" in text_of(app) and "0 of 8" not in text_of(app))
+    await still(pilot)
 
 
 async def _impact(pilot: Pilot[int]) -> None:
