@@ -74,7 +74,12 @@ def policy(demo: Path, verb: str, recipe: str, *arguments: str) -> str:
 def test_everything_answers_without_policies(demo: Path) -> None:
     for service in SERVICES:
         wait_for("frontend", service, "a secret" if service == "sensitive-service" else "says hello")
-    assert "http-service: http-service says hello" in kubectl("-n", "demo", "logs", "deploy/frontend", "-c", "client")
+    end = time.monotonic() + SECONDS  # the client asks again every few seconds
+    while "http-service: http-service says hello" not in (
+        log := kubectl("-n", "demo", "logs", "deploy/frontend", "-c", "client")
+    ):
+        assert time.monotonic() < end, log
+        time.sleep(0.5)
 
 
 def test_only_the_frontend_reaches_the_backend(demo: Path) -> None:

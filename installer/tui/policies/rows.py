@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from rich.style import Style
 from rich.text import Text
+from textual.message import Message
 
 from installer.tui.widgets.lines import LineView
 
@@ -74,6 +75,9 @@ class RowView(LineView):
     }
     """
 
+    class Fitted(Message):
+        """The view has another size: rows made for a width are to be made anew."""
+
     def __init__(self, *, skip: bool = False, id: str | None = None) -> None:  # noqa: A002 - as in every widget
         self.source = RowLines()
         self._skip = skip
@@ -84,6 +88,11 @@ class RowView(LineView):
         """Take the colours of the theme."""
         super().on_mount()
         self._take_styles()
+
+    def on_resize(self) -> None:
+        """Say so to whoever makes the rows."""
+        super().on_resize()
+        self.post_message(self.Fitted())
 
     def notify_style_update(self) -> None:
         """Take the colours of another theme."""

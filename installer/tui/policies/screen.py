@@ -123,7 +123,11 @@ class PoliciesScreen(DraftWork, PanelWork, ChangeWork):
     def on_resize(self, event: events.Resize) -> None:
         """Use the space there is."""
         self.set_class(event.size.width >= VAST, "-vast")
-        self.call_after_refresh(self.fit)
+
+    def on_row_view_fitted(self, message: RowView.Fitted) -> None:
+        """Use the space a list has."""
+        message.stop()
+        self.fit()
 
     def fit(self) -> None:
         """Make rows anew whose width has changed."""

@@ -29,7 +29,7 @@ ip addr add 192.0.2.2/24 dev eth7; ip route add default via 192.0.2.1
 """
 # What a mount namespace needs so that the host's own files stay out of the way.
 BARE = """
-for folder in /etc/cni /etc/rancher /var/lib/rancher /usr/local/bin; do
+for folder in /etc/cni /etc/rancher /var/lib/rancher /var/lib/beeyard /usr/local/bin; do
   mkdir -p $folder; mount -t tmpfs tmpfs $folder
 done
 mount -t tmpfs tmpfs /etc/init.d
