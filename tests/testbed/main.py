@@ -11,7 +11,7 @@ from pathlib import Path
 _REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(_REPO))
 
-from tests.testbed import bundle, cache, down, shell  # noqa: E402 (the path comes first)
+from tests.testbed import bundle, cache, down, shell, world  # noqa: E402 (the path comes first)
 
 _USAGE = """usage: scripts/testbed COMMAND
 
@@ -19,6 +19,7 @@ _USAGE = """usage: scripts/testbed COMMAND
   bundle            build, put the bundle together, and print its path as the last line
   up [ARGUMENT…]    install beeyard's cluster from the bundle; arguments go to `beeyard install`
   down [--force]    stop the cluster and remove all its state from this host (--force: also if its k3s is a real one)
+  world NAME …      a command in namespaces of its own, for a cluster beside others: `scripts/testbed world --help`
   clean             down, then delete what was built
 
 BEEYARD_TEST_BUNDLE=PATH uses that bundle, say one with a real k3s, instead of building one.
@@ -29,7 +30,7 @@ BEEYARD_CACHE=PATH is where things are built (default ~/.cache/beeyard).
 def main(argv: list[str]) -> int:
     """Run one command; return its exit code."""
     commands: dict[str, Callable[[list[str]], int]] = {
-        "build": _build, "bundle": _bundle, "up": _up, "down": _down, "clean": _clean,
+        "build": _build, "bundle": _bundle, "up": _up, "down": _down, "clean": _clean, "world": world.main,
     }  # fmt: skip
     if not argv or argv[0] not in commands:
         asked = bool(argv) and argv[0] in ("help", "--help", "-h")
