@@ -240,6 +240,22 @@ def test_denials_are_merged(capfd: Capture, tmp_path: Path) -> None:
     assert "    policies: CiliumNetworkPolicy shop/no-mail\n" in out
 
 
+def test_explanations_with_policies_of_a_file(capfd: Capture, made: str, tmp_path: Path) -> None:
+    rules = tmp_path / "web.yaml"
+    rules.write_text(
+        "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: web, namespace: shop}\n"
+        "spec:\n  endpointSelector: {}\n  egress: [{toEndpoints: [{}]}]\n"
+    )
+    asked = ("--input-file", made, "--explain", "--verdict", "DROPPED", "--policies")
+    code, out, _ = observe(capfd, *asked, str(rules))
+    assert code == 0
+    assert "port 25/TCP: deny at egress" in out
+    assert "    fix: egress: add a rule to CiliumNetworkPolicy shop/web" in out
+    rules.write_text("kind: CiliumNetworkPolicy\n")
+    assert observe(capfd, *asked, str(rules))[0] == 1
+    assert "only with --explain" in observe(capfd, "--input-file", made, "--policies", str(rules))[2]
+
+
 def test_explanations(capfd: Capture, made: str) -> None:
     _, out, _ = observe(capfd, "--input-file", made, "--explain", "--verdict", "DROPPED", "-o", "dict")
     assert "    why: Policy denied (POLICY_DENIED, 133)\n" in out

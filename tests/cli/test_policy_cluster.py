@@ -401,6 +401,25 @@ async def test_new_drops_are_told_after_applying(desk: Desk) -> None:
     assert "new drop: demo/intruder -> demo/backend 80/TCP, 1 flows" in err.decode()
 
 
+async def test_drops_are_explained_with_the_clusters_policies(desk: Desk) -> None:
+    desk.api.call("POST", NAMES, policy("frontend"))
+    server = Observer()
+    async with serve(server) as address:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "installer", "observe", "-f", "--explain", "--server", address,
+            "--kubeconfig", str(desk.kubeconfig), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        await server.wait_streams(1)
+        assert process.stdout is not None
+        await server.add(_dropped("intruder", "backend"))
+        lines = [(await process.stdout.readline()).decode() for _ in range(6)]
+        process.send_signal(signal.SIGINT)
+        _, err = await process.communicate()
+    assert (process.returncode, err) == (0, b"")
+    assert "intruder to demo/backend port 80/TCP: deny at ingress" in lines[3]
+    assert "add a rule to CiliumNetworkPolicy demo/backend" in lines[4]
+
+
 def _dropped(source: str, dest: str) -> dict[str, Any]:
     moment = times.from_ns(time.time_ns())
     ends = [

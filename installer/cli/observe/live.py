@@ -8,10 +8,12 @@ from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from installer.cli.observe.request import EVERYTHING, Ask, Selectors
 from installer.cli.observe.sink import Sink
 from installer.cli.observe.streams import Streams
+from installer.domain.errors import BeeyardError
 from installer.domain.flows.agent_event import AgentAnswer, DebugAnswer
 from installer.domain.flows.feed import Connected, Disconnected, Flows, Gap, NodesChanged, Notice, Told
 from installer.domain.flows.flow import Answer
@@ -25,6 +27,9 @@ from installer.ports.flows import FlowRequest
 from installer.ports.hubble import AGENT_SOCKET, EventRequest
 from installer.wiring.flows import ServerChoice
 
+if TYPE_CHECKING:
+    from installer.domain.policy.advice import FlowAdvice
+
 TICK_SECONDS = 0.2
 
 
@@ -35,11 +40,29 @@ def observe_server(choice: ServerChoice, ask: Ask, streams: Streams) -> None:
         BeeyardError: E-HUBBLE-*, E-KUBE-*, E-FLOW-027.
         ReaderGoneError: nobody reads the output any more.
     """
-    sink = Sink(ask, streams, live=ask.selectors.follow)
+    if ask.explain:
+        from installer.domain.policy.advice import FlowAdvice
+
+        advice = FlowAdvice()
+        sink = Sink(ask, streams, live=ask.selectors.follow, explainer=advice.explain)
+        printing = _advised(choice, ask, streams, sink, advice)
+    else:
+        sink = Sink(ask, streams, live=ask.selectors.follow)
+        printing = _observe(choice, ask, streams, sink)
     try:
-        asyncio.run(_observe(choice, ask, streams, sink))
+        asyncio.run(printing)
     except KeyboardInterrupt:
         sink.end()
+
+
+async def _advised(choice: ServerChoice, ask: Ask, streams: Streams, sink: Sink, advice: FlowAdvice) -> None:
+    from installer.cli.observe.companions import advised
+
+    def trouble(what: str, problem: BeeyardError) -> None:
+        streams.err(f"beeyard: no {what}: {clean(problem.what)}\n")
+
+    async with advised(advice, choice, ask.policies, trouble):
+        await _observe(choice, ask, streams, sink)
 
 
 async def _observe(choice: ServerChoice, ask: Ask, streams: Streams, sink: Sink) -> None:

@@ -64,6 +64,7 @@ def ours_options(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--top", type=COUNT, default=0, metavar="N", help="The N largest groups."),
             click.option("--merge-denials", is_flag=True, help="Show the two records of one denial as one."),
             click.option("--explain", is_flag=True, help="Tell why flows were dropped, and what would allow them."),
+            click.option("--policies", multiple=True, metavar="PATH", help="Explain with these, not the cluster's."),
         )
     ):
         function = option(function)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from installer.cli.observe.request import Ask
-from installer.cli.observe.sink import Sink
+from installer.cli.observe.sink import Explainer, Sink
 from installer.cli.observe.streams import Streams, write_failed
 from installer.domain.flows import brief
 from installer.domain.flows.printing.choice import print_many, printer
@@ -40,11 +40,24 @@ def observe_file(path: str, ask: Ask, streams: Streams, *, processes: int = 0) -
                 return
     notes = BadLines(path, streams)
     source = FlowFile(path, notes.add, selection(ask))
-    sink = Sink(ask, streams, live=False)
+    sink = Sink(ask, streams, live=False, explainer=_explainer(ask))
     for batch in source.read(FlowRequest(number=ask.selectors.number, first=ask.selectors.first)):
         sink.push(batch)
     sink.end()
     notes.end()
+
+
+def _explainer(ask: Ask) -> Explainer:
+    if not ask.explain:
+        return lambda _: []
+    from installer.domain.policy.advice import FlowAdvice
+
+    advice = FlowAdvice()
+    if ask.policies:
+        from installer.cli.observe.companions import world_of_files
+
+        advice.learn_world(world_of_files(ask.policies))
+    return advice.explain
 
 
 def selection(ask: Ask) -> Selection:

@@ -52,6 +52,7 @@ class Ask:
         top: groups shown; 0: all.
         merge: fold the two records of a denial.
         explain: tell why flows were refused.
+        policies: files and folders to explain with; empty: the cluster's policies.
         mask: fields asked of a server; None: as many as the format needs.
     """
 
@@ -65,6 +66,7 @@ class Ask:
     top: int = 0
     merge: bool = False
     explain: bool = False
+    policies: tuple[str, ...] = ()
     mask: tuple[str, ...] | None = None
 
     @property
@@ -111,6 +113,7 @@ def make_ask(options: Mapping[str, Any], flags: Sequence[FlagValue], *, from_fil
         top=top,
         merge=options["merge_denials"],
         explain=options["explain"],
+        policies=options["policies"],
         mask=_mask(options, form),
     )
 
@@ -132,6 +135,8 @@ def _check_format(form: str, options: Mapping[str, Any], *, follow: bool) -> Non
         raise _wrong("table output format is not compatible with follow mode", "Use -o wide, which follows.")
     if options["explain"] and form not in ("compact", "dict"):
         raise _wrong(f"{form} output format is not compatible with --explain", "Use -o compact or -o dict.")
+    if options["policies"] and not options["explain"]:
+        raise _wrong("--policies is of use only with --explain", "Add --explain.")
     if form not in JSON and options["field_mask"]:
         raise _wrong(f"{form} output format is not compatible with custom field mask", "Use -o jsonpb.")
 

@@ -9,7 +9,6 @@ from typing import Protocol
 from installer.cli.observe.request import JSON, Ask
 from installer.cli.observe.streams import Streams
 from installer.domain.flows import times
-from installer.domain.flows.explain import explain
 from installer.domain.flows.flow import Answer, Flow
 from installer.domain.flows.grouping import Group, Grouping, Window, Windows, table
 from installer.domain.flows.merge import Merged, Merger
@@ -179,7 +178,7 @@ class Sink:
         explainer: returns lines on why a flow was dropped.
     """
 
-    def __init__(self, ask: Ask, streams: Streams, *, live: bool, explainer: Explainer = explain) -> None:
+    def __init__(self, ask: Ask, streams: Streams, *, live: bool, explainer: Explainer = lambda _: []) -> None:
         self._streams = streams
         self._show: Show = Counted(ask, live=live) if ask.group_by else Printed(ask, explainer)
         self._merger = Merger() if ask.merge else None

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from installer.cli.observe.companions import beside, hear_hubble, read_policies
+from installer.cli.observe.companions import beside, follow_policies, hear_hubble, world_of_files
 from installer.cli.observe.request import JSON, Ask
 from installer.cli.observe.sink import Sink
 from installer.cli.observe.streams import Streams
@@ -110,7 +110,10 @@ async def _observe(run: _Run) -> None:
     sink = Sink(wanted.ask, run.streams, live=True, explainer=doctor.explain)
     companions: dict[str, Coroutine[Any, Any, None]] = {}
     if wanted.ask.explain:
-        companions["policies"] = read_policies(wanted.hubble, doctor.learn_world)
+        if wanted.ask.policies:
+            doctor.learn_world(world_of_files(wanted.ask.policies))
+        else:
+            companions["policies"] = follow_policies(wanted.hubble, doctor.learn_world)
         companions["flows of Hubble"] = hear_hubble(wanted.hubble, lambda flows: _learn(doctor, flows))
     ticker = asyncio.ensure_future(_tick(sink))
     try:

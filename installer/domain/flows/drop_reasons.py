@@ -9,6 +9,10 @@ from installer.domain.flows.enums import DROP_REASONS
 DROP_REASON: Mapping[int, str] = {number: name for name, number in DROP_REASONS.items()}
 """Enum ``DropReason`` by number."""
 
+POLICY_DENIED, POLICY_DENY, AUTH_REQUIRED = 133, 181, 189
+POLICY_REASONS = (POLICY_DENIED, POLICY_DENY, AUTH_REQUIRED)
+"""Those where a policy decided."""
+
 DROP_TEXT: Mapping[int, str] = {
     0: "Success",
     2: "Invalid packet",

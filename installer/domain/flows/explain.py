@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from installer.domain.flows import names
-from installer.domain.flows.drop_reasons import DROP_REASON, drop_text
+from installer.domain.flows.drop_reasons import AUTH_REQUIRED, DROP_REASON, POLICY_DENY, POLICY_REASONS, drop_text
 from installer.domain.flows.enums import DROP_REASONS
 from installer.domain.flows.flow import Endpoint, Flow, Policy
 from installer.domain.flows.printing import text
 from installer.domain.tap.reasons import explain_kernel_drop
-
-POLICY_DENIED, POLICY_DENY, AUTH_REQUIRED = 133, 181, 189
 
 _ADVICE: Mapping[str, str] = {
     "STALE_OR_UNROUTABLE_IP": "The address belongs to no pod any more, or no route leads to it; look at its endpoint.",
@@ -53,17 +51,20 @@ def explain(flow: Flow) -> list[str]:
         return []
     if flow.emitter is not None and isinstance(flow.drop_reason_desc, str) and flow.emitter.name == "tap":
         return explain_kernel_drop(flow.drop_reason_desc)
-    number = flow.drop_reason or _number(flow)
+    number = reason_number(flow)
     if flow.l7 is not None:
         return [_at_proxy(flow), *_policies(flow)]
     name = DROP_REASON.get(number, str(number))
     lines = [f"why: {drop_text(number)} ({name}, {number})" if number else "why: the flow does not say"]
-    if number not in (POLICY_DENIED, POLICY_DENY, AUTH_REQUIRED):
+    if number not in POLICY_REASONS:
         return [*lines, f"fix: {_ADVICE[name]}"] if name in _ADVICE else lines
     return [*lines, f"where: {_where(flow)}", *_policies(flow), f"fix: {_change(flow, number)}"]
 
 
-def _number(flow: Flow) -> int:
+def reason_number(flow: Flow) -> int:
+    """Return the number of the reason, 0 where the flow tells none."""
+    if flow.drop_reason:
+        return flow.drop_reason
     reason = flow.drop_reason_desc
     if isinstance(reason, int):
         return reason

@@ -46,6 +46,21 @@ class Remedy:
         namespace = metadata.get("namespace")
         return f"{self.after['kind']} {namespace}/{metadata['name']}" if namespace else str(metadata["name"])
 
+    @property
+    def addition(self) -> dict[str, Any]:
+        """What it adds: the specification of a new policy, or by section the rules that were not there before."""
+        after = self.after.get("spec") or {}
+        if self.before is None:
+            return dict(after)
+        before = self.before.get("spec") or {}
+        found = {}
+        for section in ("ingress", "egress"):
+            had = before.get(section) or []
+            rules = [rule for rule in after.get(section) or [] if rule not in had]
+            if rules:
+                found[section] = rules
+        return found
+
 
 class Remedies:
     """Finds changes under a set of policies.

@@ -20,10 +20,13 @@ class Replay:
     Args:
         names: DNS names by address, as observed elsewhere (DNS flows); used where a flow itself carries none.
         cluster: name of the local cluster.
+
+    Attributes:
+        cluster: the same.
     """
 
     def __init__(self, names: Mapping[str, frozenset[str]] | None = None, *, cluster: str = "default"):
-        self._cluster = cluster
+        self.cluster = cluster
         self._names: dict[str, frozenset[str]] = dict(names or {})
         self._peers: dict[object, Peer] = {}
 
@@ -73,7 +76,7 @@ class Replay:
         if endpoint.namespace:
             yield f"k8s:{NAMESPACE}={endpoint.namespace}"
             if not any(label.startswith(f"k8s:{CLUSTER}=") for label in endpoint.labels):
-                yield f"k8s:{CLUSTER}={endpoint.cluster_name or self._cluster}"
+                yield f"k8s:{CLUSTER}={endpoint.cluster_name or self.cluster}"
 
 
 def _opens(flow: Flow) -> bool:

@@ -7,17 +7,14 @@ from collections import OrderedDict
 from installer.domain.flows.explain import explain, is_refused
 from installer.domain.flows.flow import Flow
 from installer.domain.flows.printing import text
-from installer.domain.policy.engine import Engine
-from installer.domain.policy.explain import sentence
-from installer.domain.policy.model import Decision, Peer, Traffic
-from installer.domain.policy.remedy import Remedies
+from installer.domain.policy.advice import Advice
+from installer.domain.policy.model import Peer, Traffic
 from installer.domain.policy.world import World
 from installer.domain.tap.compare import Key, key_of
 from installer.domain.tap.reasons import explain_kernel_drop
 
 _KEPT = 5000
 _BY_PROGRAMS = ("TC_INGRESS", "TC_EGRESS", "XDP", "BPF_CGROUP_EGRESS")
-_MOST_FIXES = 2
 _PROTOCOLS = ("TCP", "UDP", "SCTP")
 
 
@@ -27,14 +24,12 @@ class Doctor:
     def __init__(self) -> None:
         self._dropped: OrderedDict[Key, Flow] = OrderedDict()
         self._peers: dict[str, Peer] = {}
-        self._engine: Engine | None = None
-        self._remedies: Remedies | None = None
+        self._advice: Advice | None = None
         self._hears_hubble = False
 
     def learn_world(self, world: World) -> None:
         """Take the cluster's pods and policies."""
-        self._engine = world.engine()
-        self._remedies = Remedies(world.objects, self._engine, world.peers[:200], world.knowledge)
+        self._advice = Advice(world)
         self._peers = {address: pod.peer for pod in world.pods for address in pod.addresses}
 
     def learn_flow(self, flow: Flow) -> None:
@@ -48,14 +43,29 @@ class Doctor:
         if len(self._dropped) > _KEPT:
             self._dropped.popitem(last=False)
 
+    def heard(self, flow: Flow) -> bool:
+        """Tell whether Hubble told a drop of the same connection."""
+        return self.told_by_hubble(flow) is not None
+
+    def told_by_hubble(self, flow: Flow) -> Flow | None:
+        """Return Hubble's own drop of the same connection."""
+        key = key_of(flow)
+        return self._dropped.get(key) if key is not None else None
+
+    def denied(self, flow: Flow) -> bool:
+        """Tell whether the policies deny the connection, so that a change of them would allow it."""
+        traffic = self._traffic(flow)
+        if traffic is None or self._advice is None:
+            return False
+        return (self.heard(flow) or flow.drop_reason_desc in _BY_PROGRAMS) and self._advice.on(traffic).refuses
+
     def explain(self, flow: Flow) -> list[str]:
         """Return lines on why a flow of the tap was dropped; none for one that was not."""
         reason = flow.drop_reason_desc
         if not is_refused(flow):
             return []
         lines = explain_kernel_drop(reason) if isinstance(reason, str) else explain(flow)
-        key = key_of(flow)
-        told = self._dropped.get(key) if key is not None else None
+        told = self.told_by_hubble(flow)
         if told is not None:
             lines = [lines[0], *(f"hubble: {line}" for line in explain(told))]
         elif reason in _BY_PROGRAMS:
@@ -70,15 +80,14 @@ class Doctor:
     def _policies(self, flow: Flow, *, by_program: bool) -> list[str]:
         """Return what the policies say of the connection, and the changes that would allow it."""
         traffic = self._traffic(flow)
-        if traffic is None or self._engine is None or self._remedies is None:
+        if traffic is None or self._advice is None:
             return []
-        verdict = self._engine.verdict(traffic)
-        if verdict.decision not in (Decision.DENY, Decision.L7_DENY):
-            return [f"policies: {sentence(traffic, verdict)}: look elsewhere than in policies"]
+        word = self._advice.on(traffic)
+        if not word.refuses:
+            return [f"policies: {word.why}: look elsewhere than in policies"]
         if not by_program:
-            return [f"policies: {sentence(traffic, verdict)}, too"]
-        fixes = self._remedies.find(traffic)[:_MOST_FIXES]
-        return [f"policies: {sentence(traffic, verdict)}", *(f"fix: {one.title}" for one in fixes)]
+            return [f"policies: {word.why}, too"]
+        return [f"policies: {word.why}", *(f"fix: {one}" for one in word.fixes)]
 
     def _traffic(self, flow: Flow) -> Traffic | None:
         protocol, port = text.protocol(flow), text.ports(flow)[1]
