@@ -124,13 +124,13 @@ def start_guard(one: Pending) -> int:
     return pid
 
 
-async def guard_ready(one: Pending, pid: int) -> None:
-    """Wait until the process that takes changes back watches over them, so that none is made without it.
+async def guarded(one: Pending) -> None:
+    """Start the process that takes changes back, and wait until it watches over them: none is made without it.
 
     Raises:
         BeeyardError: ``E-POL-032`` it does not start; nothing waits any more.
     """
-    store = pending()
+    store, pid = pending(), start_guard(one)
     for _ in range(_START_LOOKS):
         if store.held(one.id):
             return
@@ -184,4 +184,4 @@ def policy_tools() -> PolicyTools:
     """Return what the cockpit changes policies with."""
     from installer.services.policies.rollout import PolicyTools
 
-    return PolicyTools(policies, pending, start_guard, revert_now, cookbook)
+    return PolicyTools(policies, pending, guarded, revert_now, revive_guards, cookbook)

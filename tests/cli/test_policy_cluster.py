@@ -384,6 +384,27 @@ def test_in_a_pod_the_service_account_is_used(desk: Desk) -> None:
     assert {tuple(one["verbs"]) for one in json.loads(done.stdout)} == {()}
 
 
+def test_changes_as_json(desk: Desk) -> None:
+    path = desk.write(policy("one"))
+    asked = ("--yes", "--no-wait", "-o", "json")
+    code, out, _ = desk.run("apply", "-f", path, *asked, "--confirm-within", "1h")
+    told = json.loads(out)
+    assert (code, told["newDrops"]) == (0, None)
+    assert [(one["action"], one["kind"], one["name"]) for one in told["changes"]] == [
+        ("create", "CiliumNetworkPolicy", "backend")
+    ]
+    assert told["pending"]["id"] == told["changes"][0]["change"]
+    assert json.loads(desk.run_alone("confirm", "-o", "json")[1]) == {"change": told["pending"]["id"], "kept": True}
+    code, out, _ = desk.run("apply", "-f", path, *asked)
+    assert (code, json.loads(out)["changes"][0]["action"]) == (0, "none")
+    code, out, _ = desk.run("delete", "demo/backend", "--yes", "-o", "json")
+    gone = json.loads(out)["changes"][0]
+    assert (code, gone["action"], desk.live()) == (0, "delete", None)
+    code, out, _ = desk.run("rollback", gone["change"], "--yes", "-o", "json")
+    assert (code, json.loads(out)["changes"][0]["action"]) == (0, "create")
+    assert peers(desk.live()) == ["one"]
+
+
 async def test_new_drops_are_told_after_applying(desk: Desk) -> None:
     server = Observer()
     path = desk.write(policy("frontend"))

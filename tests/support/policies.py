@@ -217,9 +217,8 @@ class Guards:
     def policies(self, kube: Any) -> Policies:
         return Policies(kube, self.history, author="ann@host", now=lambda: NOW)
 
-    def start(self, pending: Pending) -> int:
+    async def start(self, pending: Pending) -> None:
         self.started.append(pending)
-        return 1
 
     async def revert(self, pending_id: str) -> str:
         from installer.services.policies.revert import revert
@@ -230,7 +229,7 @@ class Guards:
         return KeptOpen(self._kube)
 
     def tools(self) -> PolicyTools:
-        return PolicyTools(self.policies, lambda: self.store, self.start, self.revert, self.recipes)
+        return PolicyTools(self.policies, lambda: self.store, self.start, self.revert, templates=self.recipes)
 
     def recipes(self) -> dict[str, Recipe]:
         return {"allow-frontend": read_recipe("allow-frontend", RECIPE)}

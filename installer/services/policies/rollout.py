@@ -26,15 +26,17 @@ class PolicyTools:
     Attributes:
         policies: makes the service that writes, on a connection.
         pending: makes the store of changes that wait for a confirmation.
-        start_guard: starts the process that takes changes back without it.
+        guard: starts the process that takes changes back without it, and waits until it watches over them.
         revert: takes waiting changes back now, by id; returns how it ended.
+        revive: starts such processes anew that were ended, by a reboot, say.
         templates: reads the recipes of the cookbook.
     """
 
     policies: Callable[[Kube], Policies]
     pending: Callable[[], PendingStore]
-    start_guard: Callable[[Pending], object]
+    guard: Callable[[Pending], Awaitable[None]]
     revert: Callable[[str], Awaitable[str]]
+    revive: Callable[[], Sequence[Pending]] = tuple
     templates: Callable[[], Mapping[str, Recipe]] = dict
 
 
@@ -126,7 +128,8 @@ class Rollout:
             now: UNIX time.
 
         Raises:
-            BeeyardError: what ``Policies.apply`` raises; changes made before it stay, and go back if ``within``.
+            BeeyardError: ``E-POL-032``, nothing was changed; what ``Policies.apply`` raises: changes made before it
+                stay, and go back if ``within``.
         """
         edits = plan.changes
         ids = [self._policies.new_id() for _ in edits]
@@ -135,7 +138,7 @@ class Rollout:
             done.pending, done.deadline = ids[-1], now + within
             waiting = Pending(ids[-1], done.deadline, *self._place, tuple(ids))
             self._tools.pending().add(waiting)
-            self._tools.start_guard(waiting)
+            await self._tools.guard(waiting)
         for edit, change_id in zip(edits, ids, strict=True):
             done.applied.append(await self._policies.apply(edit, reason=reason, change_id=change_id))
         return done

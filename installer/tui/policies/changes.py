@@ -202,6 +202,8 @@ class ChangeWork(AreaScreen):
     def look_for_pending(self) -> None:
         """Show a change that waits for its confirmation since before."""
         tools = self._screen.tools
+        if tools is not None:
+            tools.revive()
         waiting = tools.pending().all() if tools is not None else []
         if waiting and not self._pending:
             self._pending, self._deadline = waiting[0].id, waiting[0].deadline

@@ -91,10 +91,10 @@ async def test_a_typed_policy_is_judged_applied_and_rolled_back(
     async def connect(_: Any) -> KubeClient:
         return kube
 
-    async def never(_: str) -> str:
+    async def never(_: object) -> Any:
         raise AssertionError("nothing is to be taken back by itself")
 
-    tools = PolicyTools(lambda one: Policies(one, history, author="tester"), lambda: store, lambda _: 1, never)
+    tools = PolicyTools(lambda one: Policies(one, history, author="tester"), lambda: store, never, never)
     services = stub_services(connect=connect, policies=lambda: tools, flow_feeds=open_feed)
     flows = recording(tmp_path / "flows.jsonl")
     async with cockpit(services, size=(120, 36), area="policies", areas=POLICIES) as pilot:

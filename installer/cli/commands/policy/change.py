@@ -21,11 +21,13 @@ from installer.cli.commands.policy.common import (
     tell_unread,
     usable,
 )
+from installer.cli.commands.policy.told import Told, edit_json, show
 from installer.cli.commands.policy.watching import watch_changes, watch_options
 from installer.cli.options import examples, output_option
 from installer.domain.errors import BeeyardError, ExitCode, InterruptedRunError, RefusedError, UsageError
 from installer.domain.policy.world import World, key_of
 from installer.domain.text import printable
+from installer.ports.pending import Pending
 from installer.services.policies.apply import Applied, Edit, order
 from installer.services.policies.rights import Rights
 
@@ -38,34 +40,16 @@ def diff_command(output_format: str, **options: Any) -> int:
     """Show what applying would change. Exit code 1 when it would change anything."""
     edits = asyncio.run(_prepared(options, usable(options["files"])))
     if output_format == "json":
-        output.data_json([_edit_json(edit) for edit in edits])
+        output.data_json([edit_json(edit) for edit in edits])
     else:
         for edit in edits:
-            _show(edit)
+            show(edit)
     return ExitCode.FAILED if any(edit.action != "none" for edit in edits) else ExitCode.OK
-
-
-def _edit_json(edit: Edit) -> dict[str, Any]:
-    kind, namespace, name = edit.key
-    return {"action": edit.action, "kind": kind, "namespace": namespace, "name": name, "diff": edit.diff}
 
 
 async def _prepared(options: dict[str, Any], wanted: Sequence[Any]) -> list[Edit]:
     async with opened(options) as cluster:
         return [await cluster.policies.prepare(one) for one in wanted]
-
-
-def _show(edit: Edit) -> None:
-    output.talk(f"{'unchanged' if edit.action == 'none' else edit.action}: {printable(edit.name)}")
-    if edit.diff:
-        output.data(printable(edit.diff))
-    for owner in edit.owners:
-        output.talk(printable(f"warning: {owner} manages {edit.name} and will put its own version back"))
-    if edit.merged:
-        output.talk(printable(f"merged: someone else changed {edit.name} meanwhile; both changes are in"))
-    for conflict in edit.conflicts:
-        place = ".".join(map(str, conflict.path)) or "the object"
-        output.talk(printable(f"conflict: both changed {place}"))
 
 
 @click.command(
@@ -92,6 +76,7 @@ def _show(edit: Edit) -> None:
 )
 @watch_options
 @reach_options
+@output_option("text", "json")
 def apply_command(**options: Any) -> int:
     """Apply policies: try them on the server, show the difference, ask, write, and read back what agents say.
 
@@ -112,6 +97,7 @@ def apply_command(**options: Any) -> int:
 @click.option("--confirm-within", metavar="TIME", help="Put them back unless `policy confirm` comes in this time.")
 @watch_options
 @reach_options
+@output_option("text", "json")
 def delete_command(names: tuple[str, ...], **options: Any) -> int:
     """Delete policies; what they denied is open from then on."""
     if not (names or options["files"]):
@@ -133,20 +119,21 @@ async def _change(options: dict[str, Any], *, wanted: Sequence[Any] = (), remove
             edits = order([await cluster.policies.prepare(one, base.get(key_of(one))) for one in wanted])
         else:
             edits = [await cluster.policies.prepare_delete(*key) for key in _keys(world, removed, options["files"])]
-        _present(world, edits)
+        told = Told(as_json=options["output_format"] == "json")
+        _present(world, edits, told)
         if all(edit.action == "none" for edit in edits):
             output.talk("nothing to change")
-            return ExitCode.OK
+            return told.end()
         await rights.need(edits, back=bool(deadline))
         if not options["yes"]:
             await _agree()
-        return await _do(cluster, world, edits, options, deadline)
+        return await _do(cluster, world, edits, options, deadline, told)
 
 
-def _present(world: World, edits: Sequence[Edit]) -> None:
+def _present(world: World, edits: Sequence[Edit], told: Told) -> None:
     """Show what would be done and what it would cut; conflicts end it."""
     for edit in edits:
-        _show(edit)
+        told.show(edit)
     _guard(world, edits)
     if any(edit.conflicts for edit in edits):
         raise RefusedError(
@@ -192,46 +179,37 @@ async def _agree() -> None:
         raise InterruptedRunError("nothing was changed", why="You did not agree.", code="E-CLI-003")
 
 
-async def _do(cluster: Any, world: World, edits: Sequence[Edit], options: dict[str, Any], deadline: float) -> int:
+async def _do(
+    cluster: Any, world: World, edits: Sequence[Edit], options: dict[str, Any], deadline: float, told: Told
+) -> int:
     edits = [edit for edit in edits if edit.action != "none"]
     began = time.time_ns()
     ids = [cluster.policies.new_id() for _ in edits]
     if deadline:  # armed before the first change: it works also when this process dies in the middle
-        await _arm(ids, options, deadline)
+        told.waits(await _arm(ids, options, deadline))
     done: list[Applied] = []
     for edit, change_id in zip(edits, ids, strict=True):
         done.append(await cluster.policies.apply(edit, reason=options["reason"], change_id=change_id))
-        output.talk(printable(f"done: {edit.action} {edit.name}  ({change_id})"))
+        told.done(done[-1])
     if deadline:
         output.talk(f"goes back in {options['confirm_within']} unless you run: beeyard policy confirm {ids[-1]}")
-    problems = [await _word(cluster, one) for one in done] if options["wait"] else []
+    for one in done if options["wait"] else []:
+        if one.after is not None and one.change and str(one.after.get("kind", "")).startswith("Cilium"):
+            told.word(one, *await cluster.policies.valid(one.after))
     if options["watch"]:
-        await watch_changes(world, edits, began, options)
-    return ExitCode.FAILED if any(problems) else ExitCode.OK
+        told.drops(await watch_changes(world, edits, began, options))
+    return told.end()
 
 
-async def _arm(ids: Sequence[str], options: dict[str, Any], seconds: float) -> None:
+async def _arm(ids: Sequence[str], options: dict[str, Any], seconds: float) -> Pending:
     """Start the process that takes the changes back."""
-    from installer.ports.pending import Pending
-    from installer.wiring.policies import guard_ready, pending, start_guard
+    from installer.wiring.policies import guarded, pending
 
     kubeconfig = str(Path(options["kubeconfig"]).resolve()) if options["kubeconfig"] else ""
     one = Pending(ids[-1], time.time() + seconds, kubeconfig, options["context"] or "", tuple(ids))
     pending().add(one)
-    await guard_ready(one, start_guard(one))
-
-
-async def _word(cluster: Any, one: Applied) -> bool:
-    """Tell what agents say of a policy; return whether they refuse it."""
-    if one.after is None or not one.change or not str(one.after.get("kind", "")).startswith("Cilium"):
-        return False
-    valid, message = await cluster.policies.valid(one.after)
-    if valid is False:
-        output.talk(printable(f"error: agents ignore {one.edit.name}: {message}"))
-        return True
-    if valid is None:
-        output.talk(printable(f"agents have not said yet whether they use {one.edit.name}"))
-    return False
+    await guarded(one)
+    return one
 
 
 @click.command("rollback")
@@ -239,6 +217,7 @@ async def _word(cluster: Any, one: Applied) -> bool:
 @click.option("-y", "--yes", is_flag=True, help="Do it without asking.")
 @click.option("--reason", default="", help="Why, for the history.")
 @reach_options
+@output_option("text", "json")
 def rollback_command(change: str, **options: Any) -> int:
     """Take one change back (its id is in `policy history`)."""
     return asyncio.run(_rollback(change, options))
@@ -254,19 +233,21 @@ async def _rollback(change: str, options: dict[str, Any]) -> int:
                 code="E-POL-015",
             )
         edit = await cluster.policies.prepare_rollback(one)
-        _show(edit)
+        told = Told(as_json=options["output_format"] == "json")
+        told.show(edit)
         if not edit.conflicts:  # else applying tells of them
             await Rights(cluster.kube).need([edit])
             if not options["yes"]:
                 await _agree()
         applied = await cluster.policies.apply(edit, reason=options["reason"] or f"take back {one.id}", reverts=one.id)
-        output.talk(printable(f"done: {applied.edit.action} {applied.edit.name}  ({applied.change})"))
-    return ExitCode.OK
+        told.done(applied)
+        return told.end()
 
 
 @click.command("confirm")
 @click.argument("change", required=False)
-def confirm_command(change: str | None) -> int:
+@output_option("text", "json")
+def confirm_command(change: str | None, output_format: str) -> int:
     """Keep changes that would go back by themselves; without an id the only ones that wait."""
     from installer.wiring.policies import pending
 
@@ -287,6 +268,8 @@ def confirm_command(change: str | None) -> int:
             f"{change} cannot be confirmed", why=outcome or "It does not wait.", fix="Apply it again.", code="E-POL-016"
         )
     output.talk(f"kept: {change}")
+    if output_format == "json":
+        output.data_json({"change": change, "kept": True})
     return ExitCode.OK
 
 

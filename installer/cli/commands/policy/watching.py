@@ -32,7 +32,7 @@ def watch_options(function: F) -> F:
     return function
 
 
-async def watch_changes(world: World, edits: Sequence[Edit], began: int, options: dict[str, Any]) -> None:
+async def watch_changes(world: World, edits: Sequence[Edit], began: int, options: dict[str, Any]) -> Watched | None:
     """Watch the flows after changes and tell what is dropped now.
 
     The changes are made: a Hubble that cannot be reached is told and is no failure.
@@ -42,6 +42,9 @@ async def watch_changes(world: World, edits: Sequence[Edit], began: int, options
         edits: what was changed.
         began: UNIX time in nanoseconds before the first change.
         options: of the command.
+
+    Returns:
+        What was dropped; None where the flows cannot be watched.
     """
     from installer.wiring.flows import ServerChoice
 
@@ -60,8 +63,9 @@ async def watch_changes(world: World, edits: Sequence[Edit], began: int, options
             )
     except BeeyardError as error:
         output.talk(printable(f"warning: the flows cannot be watched: {error.what}: {error.why}"))
-        return
+        return None
     _tell(watched, options["watch"])
+    return watched
 
 
 def _watch(world: World, edits: Sequence[Edit], began: int) -> DropWatch:
