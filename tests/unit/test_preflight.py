@@ -160,7 +160,6 @@ def test_one_thing_wrong(changes: dict[str, Any], expected: tuple[str, str]) -> 
         {"links": (Link("cilium_vxlan", "vxlan", 8472),), "listeners": (Listener("udp", "0.0.0.0", 8472),)},
         {"routes": (*HEALTHY.routes, Route("10.42.0.0/24", "cilium_host", "10.42.0.7"))},
         {"addresses": (Address("10.42.0.7/32", "cilium_host"), Address("10.42.0.9/32", "lxc0123456789ab"))},
-        {"routes": (*HEALTHY.routes, Route("0.0.0.0/1", "tun0"), Route("128.0.0.0/1", "tun0"))},
         {"routes": (Route("::/0", "eth0", "fe80::1"),)},
         {"time": 0.0},
     ],

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from installer.adapters.host import procfs
+from installer.adapters.host import firewall, procfs, surroundings
 from installer.domain.errors import BeeyardError
 from installer.domain.preflight import Address, CniConfig, FoundK3s, HostFacts, Link, Route
 from installer.ports.host import Processes, ServiceKind
@@ -29,7 +29,16 @@ _SERVICE_FILES: Final = (
 )
 _FLANNEL_LINKS: Final = ("flannel.1", "flannel-v6.1", "flannel-wg", "cni0")
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
-_PATHS: Final = ("/usr/local/bin", "/etc", "/var/log", "/var/lib/kubelet", "/var/lib/beeyard", "/opt/cni/bin", "/run")
+_PATHS: Final = (
+    "/usr/local/bin",
+    "/opt/bin",
+    "/etc",
+    "/var/log",
+    "/var/lib/kubelet",
+    "/var/lib/beeyard",
+    "/opt/cni/bin",
+    "/run",
+)
 _IP: Final = {
     "routes": (("-4", "route", "show", "table", "all"), ("-6", "route", "show", "table", "all")),
     "addresses": (("addr", "show"),),
@@ -59,13 +68,18 @@ async def gather(
     network, version = await asyncio.gather(_network(processes, unknown), _k3s_version(processes))
     table = procfs.mounts(procfs.text(procfs.PROC / "self/mountinfo"))
     links = _links(network["links"])
+    filters, around = await asyncio.gather(
+        firewall.gather(processes, unknown),
+        surroundings.gather(processes, environ, tuple(link.name for link in links)),
+    )
     return HostFacts(
         routes=_routes(network["routes"]),
         addresses=_addresses(network["addresses"]),
         links=links,
         listeners=tuple(procfs.listeners(data_dir)),
         k3s=_k3s(version, links, data_dir),
-        cni_configs=tuple(_cni_configs()),
+        cni_configs=tuple(_cni_configs(data_dir)),
+        firewall=filters,
         kubeconfigs=tuple(str(path) for path in kubeconfigs if procfs.exists(path)),
         proxy=_proxy(environ),
         service_manager=str(manager),
@@ -73,6 +87,7 @@ async def gather(
         **_machine(),
         **_storage(table, data_dir),
         **_security(),
+        **around,
     )
 
 
@@ -182,7 +197,8 @@ def _route(row: dict[str, Any]) -> Route:
     gateway = row.get("gateway") or row.get("via", {}).get("host") or hops[0].get("gateway", "")
     six = ":" in gateway or ":" in row["dst"] or row.get("pref") is not None
     destination = row["dst"] if row["dst"] != "default" else "::/0" if six else "0.0.0.0/0"
-    return Route(destination, row.get("dev") or hops[0].get("dev", ""), gateway, str(row.get("table", "main")))
+    device, table = row.get("dev") or hops[0].get("dev", ""), str(row.get("table", "main"))
+    return Route(destination, device, gateway, table, int(row.get("metric", 0)))
 
 
 def _addresses(rows: list[dict[str, Any]]) -> tuple[Address, ...]:
@@ -199,8 +215,8 @@ def _links(rows: list[dict[str, Any]]) -> tuple[Link, ...]:
     for row in rows:
         info = row.get("linkinfo", {})
         kind = info.get("info_kind", "")
-        port = int(info.get("info_data", {}).get("port", 0)) if kind == "vxlan" else 0
-        found.append(Link(row["ifname"], kind, port))
+        port = int(info.get("info_data", {}).get("port", 0)) if kind in ("vxlan", "geneve") else 0
+        found.append(Link(row["ifname"], kind, port, row.get("master", "")))
     return tuple(found)
 
 
@@ -226,7 +242,16 @@ def _k3s(version: tuple[str, str], links: Sequence[Link], data_dir: Path) -> Fou
         config=str(_CONFIG) if procfs.exists(_CONFIG) else "",
         data_dir=str(data_dir) if any(procfs.exists(data_dir / part) for part in ("server", "agent")) else "",
         flannel=_flannel(links, data_dir),
+        kube_proxy=_kube_proxy(),
     )
+
+
+def _kube_proxy() -> bool | None:
+    """Whether the configuration of a k3s leaves kube-proxy on."""
+    if not procfs.exists(_CONFIG):
+        return None
+    found = re.findall(r"^\s*[\"']?disable-kube-proxy[\"']?\s*:\s*[\"']?(\w+)", procfs.text(_CONFIG), re.MULTILINE)
+    return not (found and found[-1].lower() in ("true", "yes", "on"))
 
 
 def _k3s_service() -> str:
@@ -252,9 +277,11 @@ def _flannel(links: Sequence[Link], data_dir: Path) -> tuple[str, ...]:
     return (*found, *(str(path) for path in configs if procfs.exists(path)))
 
 
-def _cni_configs() -> list[CniConfig]:
-    paths = [path for path in sorted(_CNI.glob("*")) if path.suffix in (".conf", ".conflist", ".json")]
-    return [_cni_config(path) for path in paths]
+def _cni_configs(data_dir: Path) -> list[CniConfig]:
+    """Return the configurations where containerd looks without flannel, and where k3s' own flannel keeps its."""
+    folders = (_CNI, data_dir / "agent/etc/cni/net.d")
+    paths = (path for folder in folders for path in sorted(folder.glob("*")))
+    return [_cni_config(path) for path in paths if path.suffix in (".conf", ".conflist", ".json")]
 
 
 def _cni_config(path: Path) -> CniConfig:

@@ -6,7 +6,7 @@ added to its ``CHECKS``.
 
 from __future__ import annotations
 
-from installer.domain.preflight import cluster, kernel, machine, network
+from installer.domain.preflight import cluster, filters, keepers, kernel, machine, network, running, standing
 from installer.domain.preflight.facts import (
     Address,
     CniConfig,
@@ -36,7 +36,16 @@ __all__ = [
     "default_ports",
 ]
 
-CHECKS = (*machine.CHECKS, *kernel.CHECKS, *cluster.CHECKS, *network.CHECKS)
+CHECKS = (
+    *machine.CHECKS,
+    *standing.CHECKS,
+    *kernel.CHECKS,
+    *cluster.CHECKS,
+    *running.CHECKS,
+    *network.CHECKS,
+    *filters.CHECKS,
+    *keepers.CHECKS,
+)
 _ORDER = {Level.ERROR: 0, Level.WARNING: 1, Level.INFO: 2}
 
 

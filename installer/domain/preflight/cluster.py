@@ -1,10 +1,12 @@
 """Checks of what is on the host already: k3s, flannel, CNI configurations, kubeconfigs."""
 
+# All checks have one signature.
+# ruff: noqa: ARG001
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from installer.domain.preflight.facts import FoundK3s, HostFacts
+from installer.domain.preflight.facts import CniConfig, FoundK3s, HostFacts
 from installer.domain.preflight.findings import Finding, Level, Wanted
 
 
@@ -78,7 +80,7 @@ def check_flannel_links(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
 
 def check_cni_configs(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
     """The first configuration by name wins; Cilium puts others aside, but pods may start before it does."""
-    foreign = [config for config in facts.cni_configs if config.plugin != "cilium-cni"]
+    foreign = foreign_configs(facts)
     if foreign and not wanted.ours:
         yield Finding(
             "E-PRE-034",
@@ -87,6 +89,50 @@ def check_cni_configs(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
             "configurations of other pod networks are left over; first pods may land on them",
             ", ".join(f"{config.path} ({config.plugin or 'unreadable'})" for config in foreign),
             "move them away before the installation",
+        )
+
+
+def foreign_configs(facts: HostFacts) -> list[CniConfig]:
+    """Return the configurations of other pod networks."""
+    return [config for config in facts.cni_configs if config.plugin != "cilium-cni"]
+
+
+def check_cilium_left(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
+    """Cilium outlives its cluster in the kernel: links, programs, maps, rules."""
+    left = facts.cilium_left
+    if not left or wanted.ours:
+        return
+    told = ", ".join(left[:6]) + (f" and {len(left) - 6} more" if len(left) > 6 else "")
+    if facts.k3s.present:
+        yield Finding(
+            "E-PRE-067",
+            Level.INFO,
+            "k3s",
+            "Cilium runs here: never run k3s' own install or uninstall script on this host, it cuts the network off",
+            told,
+            "nothing: beeyard puts a new k3s in place by itself, and `beeyard uninstall` removes it",
+        )
+    else:
+        yield Finding(
+            "E-PRE-037",
+            Level.WARNING,
+            "cilium",
+            "traces of an earlier Cilium are left over: pods may fail with `cilium.sock: no such file`",
+            told,
+            "`beeyard uninstall --verify-clean` lists them all, `beeyard uninstall` removes them",
+        )
+
+
+def check_kubeconfig_variable(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
+    """Programs that find no kubeconfig talk to localhost:8080."""
+    if facts.kubeconfig_missing:
+        yield Finding(
+            "E-PRE-038",
+            Level.WARNING,
+            "KUBECONFIG",
+            "KUBECONFIG names a file that does not exist: kubectl, helm and cilium would talk to localhost:8080",
+            ", ".join(facts.kubeconfig_missing),
+            "unset it, or set it to the cluster's: export KUBECONFIG=/etc/rancher/k3s/k3s.yaml",
         )
 
 
@@ -104,4 +150,11 @@ def check_kubeconfigs(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
         )
 
 
-CHECKS = (check_k3s, check_flannel_links, check_cni_configs, check_kubeconfigs)
+CHECKS = (
+    check_k3s,
+    check_flannel_links,
+    check_cni_configs,
+    check_cilium_left,
+    check_kubeconfigs,
+    check_kubeconfig_variable,
+)

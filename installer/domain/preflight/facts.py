@@ -7,6 +7,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from installer.domain.kernel.proof import KernelProof
+from installer.domain.preflight.surroundings import (
+    Clock,
+    ClusterFacts,
+    Firewall,
+    Identity,
+    Managers,
+    Resolver,
+    Setting,
+    Source,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +49,14 @@ class Route:
         device: link, may be empty.
         gateway: next hop, may be empty.
         table: name or number of the table.
+        metric: the lowest wins.
     """
 
     destination: str
     device: str = ""
     gateway: str = ""
     table: str = "main"
+    metric: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +79,14 @@ class Link:
     Attributes:
         name: such as ``eth0``.
         kind: ``vxlan``, ``bridge``, ``veth`` …; empty for hardware.
-        port: UDP port of a VXLAN device, else 0.
+        port: UDP port of a VXLAN or Geneve device, else 0.
+        master: device that it belongs to, may be empty.
     """
 
     name: str
     kind: str = ""
     port: int = 0
+    master: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +141,7 @@ class FoundK3s:
         config: path of its configuration, empty where there is none.
         data_dir: data folder, empty where there is none.
         flannel: what shows that flannel is in use (links, configurations); empty for nothing.
+        kube_proxy: its configuration leaves kube-proxy on; None where there is none to be read.
     """
 
     binary: str = ""
@@ -136,6 +151,7 @@ class FoundK3s:
     config: str = ""
     data_dir: str = ""
     flannel: tuple[str, ...] = ()
+    kube_proxy: bool | None = None
 
     @property
     def present(self) -> bool:
@@ -181,6 +197,19 @@ class HostFacts:
         wsl: it runs in the Windows Subsystem for Linux.
         time: UNIX time in seconds.
         kernel_proof: what came of trying the kernel's features; None where they were not tried.
+        rp_filter: reverse path filter by link, ``all`` and ``default`` included.
+        sysctl_lines: lines of sysctl files that decide about it, in the order of reading.
+        firewall: what filters packets.
+        managers: programs that look after links, routes and rules.
+        identity: by what the host is told from others.
+        clock: how the clock is kept; None where that was not looked at.
+        resolvers: ``/etc/resolv.conf``, and systemd-resolved's own where it is there.
+        ssh_client: address from which this session was opened, empty for none.
+        kubeconfig_missing: files that ``KUBECONFIG`` names and that do not exist.
+        cilium_left: traces of a Cilium.
+        rc_local: OpenRC's service ``local`` starts at boot.
+        cluster: the cluster that runs here; None where there is none or it was not looked at.
+        sources: what came of knocking at the sources of downloads.
         unknown: facts that could not be gathered, with the reason.
     """
 
@@ -217,6 +246,19 @@ class HostFacts:
     wsl: bool = False
     time: float = 0.0
     kernel_proof: KernelProof | None = None
+    rp_filter: Mapping[str, int] = field(default_factory=dict)
+    sysctl_lines: tuple[Setting, ...] = ()
+    firewall: Firewall = field(default_factory=Firewall)
+    managers: Managers = field(default_factory=Managers)
+    identity: Identity = field(default_factory=Identity)
+    clock: Clock | None = None
+    resolvers: tuple[Resolver, ...] = ()
+    ssh_client: str = ""
+    kubeconfig_missing: tuple[str, ...] = ()
+    cilium_left: tuple[str, ...] = ()
+    rc_local: bool = False
+    cluster: ClusterFacts | None = None
+    sources: tuple[Source, ...] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
 
     def filesystem(self, path: str) -> Filesystem | None:

@@ -29,6 +29,7 @@ class Finding:
         evidence: the fact that proves it.
         fix: what to do.
         value: a value that would do instead, such as a free network; empty where there is none.
+        fixable: ``beeyard preflight --fix`` can do it.
     """
 
     code: str
@@ -38,6 +39,12 @@ class Finding:
     evidence: str = ""
     fix: str = ""
     value: str = ""
+    fixable: bool = False
+
+    @property
+    def way(self) -> str:
+        """What to do, and that we can do it where we can."""
+        return f"{self.fix} (sudo beeyard preflight --fix does it)" if self.fixable else self.fix
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -76,6 +83,17 @@ class Wanted:
         features: extras such as ``wireguard``.
         k3s_version: version to be installed, such as ``v1.36.4+k3s1``; empty when not known yet.
         kernel: settings that need features of the kernel, see ``domain.kernel.settings``.
+        bin_dir: where the k3s binary goes.
+        api_port: port of the Kubernetes API.
+        nodes: nodes of the cluster to be.
+        kube_proxy_free: services are Cilium's; kube-proxy is off.
+        chosen_address: the node's address or Cilium's devices are given.
+        operator_replicas: operators asked for; None where it is left to us.
+        servicelb: k3s' own load balancer is on.
+        balancers: parts of Cilium that serve LoadBalancers.
+        gateway_api: Gateway API release that is needed, such as ``v1.6.0``; empty where it is not.
+        proxy: HTTP proxy of the specification, empty where the environment decides.
+        no_proxy: what goes past a proxy besides what the environment says.
     """
 
     cluster_cidr: str = "10.42.0.0/16"
@@ -88,14 +106,28 @@ class Wanted:
     features: frozenset[str] = frozenset()
     k3s_version: str = ""
     kernel: frozenset[str] = frozenset()
+    bin_dir: str = "/usr/local/bin"
+    api_port: int = 6443
+    nodes: int = 1
+    kube_proxy_free: bool = True
+    chosen_address: bool = False
+    operator_replicas: int | None = None
+    servicelb: bool = False
+    balancers: tuple[str, ...] = ()
+    gateway_api: str = ""
+    proxy: str = ""
+    no_proxy: tuple[str, ...] = ()
 
 
-def default_ports(*, api: int = 6443, tunnel: int = 8472, hubble: bool = True, envoy: bool = True) -> tuple[Port, ...]:
+def default_ports(
+    *, api: int = 6443, tunnel: int = 8472, kind: str = "VXLAN", hubble: bool = True, envoy: bool = True
+) -> tuple[Port, ...]:
     """Return the ports of a single k3s server with Cilium.
 
     Args:
         api: k3s' ``https-listen-port``.
-        tunnel: Cilium's VXLAN port, 0 for native routing.
+        tunnel: port of Cilium's tunnel, 0 for native routing.
+        kind: ``VXLAN`` or ``Geneve``.
         hubble: Hubble is on.
         envoy: Cilium's Envoy runs.
     """
@@ -114,7 +146,7 @@ def default_ports(*, api: int = 6443, tunnel: int = 8472, hubble: bool = True, e
         Port("tcp", 9890, "Cilium agent gops", local=True),
         Port("tcp", 9891, "Cilium operator gops", local=True),
     )
-    more = [Port("udp", tunnel, "Cilium VXLAN tunnel")] if tunnel else []
+    more = [Port("udp", tunnel, f"Cilium {kind} tunnel")] if tunnel else []
     if hubble:
         more.append(Port("tcp", 4244, "Hubble"))
     if envoy:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from installer.domain.preflight.facts import Filesystem, HostFacts
@@ -22,6 +23,7 @@ MIN_INOTIFY_WATCHES: Final = 65536
 EARLIEST: Final = 1_767_225_600.0
 """2026-01-01: a clock before the first release of this program is wrong."""
 _RHEL: Final = {"rhel", "centos", "rocky", "almalinux", "ol"}
+_BIN_DIRS: Final = ("/usr/local/bin", "/opt/bin")
 _NEEDED_CAPABILITIES: Final = ("CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_SYS_PTRACE", "CAP_MKNOD")
 _USEFUL_CAPABILITIES: Final = ("CAP_SYS_RESOURCE", "CAP_IPC_LOCK", "CAP_SYS_CHROOT", "CAP_BPF", "CAP_PERFMON")
 
@@ -162,10 +164,23 @@ def check_disk(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
 def check_mount_options(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
     """We must be able to write, and containers to run programs from the data folder."""
     for found in facts.filesystems:
-        if "ro" in found.options:
+        if found.path in _BIN_DIRS and found.path != wanted.bin_dir:
+            continue
+        if "ro" in found.options and found.path == wanted.bin_dir:
+            yield _read_only_programs(found, facts)
+        elif "ro" in found.options:
             yield _mount_finding("E-PRE-011", found, "read-only", "mount -o remount,rw")
-        elif "noexec" in found.options and found.path in (wanted.data_dir, "/usr/local/bin", "/opt/cni/bin"):
+        elif "noexec" in found.options and found.path in (wanted.data_dir, wanted.bin_dir, "/opt/cni/bin"):
             yield _mount_finding("E-PRE-012", found, "noexec, programs there cannot run", "mount -o remount,exec")
+
+
+def _read_only_programs(found: Filesystem, facts: HostFacts) -> Finding:
+    """Systems with a fixed /usr keep a folder elsewhere."""
+    finding = _mount_finding("E-PRE-011", found, "read-only", "mount -o remount,rw")
+    other = facts.filesystem(_BIN_DIRS[1])
+    if found.path == _BIN_DIRS[0] and other is not None and "ro" not in other.options:
+        return replace(finding, fix=f"set k3s.binDir to {other.path}; or {finding.fix}", value=other.path)
+    return finding
 
 
 def _mount_finding(code: str, found: Filesystem, how: str, command: str) -> Finding:

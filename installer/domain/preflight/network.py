@@ -8,6 +8,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Iterator
 from typing import Final
+from urllib.parse import urlsplit
 
 from installer.domain.preflight.facts import HostFacts, Listener
 from installer.domain.preflight.findings import Finding, Level, Port, Wanted
@@ -16,6 +17,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _OWN_LINKS: Final = re.compile(r"cilium[_-].*|lxc(_health|[0-9a-f]{10,})")
 _POD_LINK_KINDS: Final = ("veth", "vxlan", "geneve", "bridge", "netkit")
 _CANDIDATES: Final = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fd00::/8")
+_VPN_KINDS: Final = ("wireguard", "tun", "ppp", "xfrm", "ipip", "gre", "sit")
+_VPN_NAMES: Final = re.compile(r"(tailscale|zt|wg|tun|utun|ppp|nebula)[0-9a-z]*")
 _WILDCARDS: Final = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound
 
 
@@ -35,6 +38,34 @@ def check_default_route(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
     )
 
 
+def check_several_ways(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
+    """With several ways out, or one through a VPN, k3s and Cilium may take the wrong link."""
+    if wanted.chosen_address or wanted.ours:
+        return
+    ways = [
+        route for route in facts.routes if _is_default(route.destination) and route.table == "main" and route.device
+    ]
+    vpn = [route for route in ways if _is_vpn(facts, route.device)]
+    devices = dict.fromkeys(route.device for route in sorted(ways, key=lambda route: route.metric))
+    if len(devices) > 1 or vpn:
+        yield Finding(
+            "E-PRE-045",
+            Level.WARNING,
+            "default route",
+            "the default route goes through a VPN"
+            if vpn and len(devices) == 1
+            else "the host has several default routes",
+            "; ".join(f"default via {one.gateway or 'nothing'} dev {one.device} metric {one.metric}" for one in ways),
+            "set k3s.nodeIP to the address that other nodes reach, and cilium.values.devices to its link; "
+            "mind the smaller MTU of a VPN",
+        )
+
+
+def _is_vpn(facts: HostFacts, device: str) -> bool:
+    kind = next((link.kind for link in facts.links if link.name == device), "")
+    return kind in _VPN_KINDS or bool(_VPN_NAMES.fullmatch(device))
+
+
 def check_ports(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
     """Every port must be free, or held by the k3s that is here, of which ``check_k3s`` says what is to be said."""
     there = wanted.ours or facts.k3s.present
@@ -42,7 +73,7 @@ def check_ports(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
         holders = [one for one in facts.listeners if _clashes(port, one) and not (there and _may_be_own(facts, one))]
         kernel = [one for one in holders if one.pid == 0 and not one.process]
         by_kernel = port.protocol == "udp" and kernel == holders
-        if holders and not (by_kernel and (there or _vxlan_links(facts, port.port))):
+        if holders and not (by_kernel and (there or _tunnel_links(facts, port.port))):
             yield _taken(port, holders[0])
 
 
@@ -76,9 +107,9 @@ def _clashes(port: Port, listener: Listener) -> bool:
 
 
 def check_vxlan(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
-    """Two VXLAN devices cannot share a port; flannel's and Cilium's default is the same."""
+    """Two tunnel devices cannot share a port; flannel's and Cilium's default is the same."""
     for port in wanted.ports:
-        links = _vxlan_links(facts, port.port) if port.protocol == "udp" else []
+        links = _tunnel_links(facts, port.port) if port.protocol == "udp" else []
         names = [name for name in links if not _OWN_LINKS.fullmatch(name)]
         if names:
             delete = "; ".join(f"ip link delete {name}" for name in names)
@@ -86,14 +117,14 @@ def check_vxlan(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
                 "E-PRE-042",
                 Level.ERROR,
                 f"port {port.port}/udp",
-                f"another VXLAN device uses Cilium's tunnel port {port.port}",
+                f"another tunnel device uses Cilium's tunnel port {port.port}",
                 f"ip -d link shows {', '.join(names)} with dstport {port.port}",
                 f"{delete}; or set Cilium's tunnelPort to another port",
             )
 
 
-def _vxlan_links(facts: HostFacts, number: int) -> list[str]:
-    return [link.name for link in facts.links if link.kind == "vxlan" and link.port == number]
+def _tunnel_links(facts: HostFacts, number: int) -> list[str]:
+    return [link.name for link in facts.links if link.kind in ("vxlan", "geneve") and link.port == number]
 
 
 def check_ranges(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
@@ -169,6 +200,24 @@ def _taken_networks(facts: HostFacts, wanted: Wanted, pods: list[Network]) -> It
         interface = ipaddress.ip_interface(address.address)
         if not _is_own(facts, wanted, address.device, interface.network, pods):
             yield interface.network, f"address {address.address} dev {address.device}"
+    yield from _reached(facts)
+
+
+def _reached(facts: HostFacts) -> Iterator[tuple[Network, str]]:
+    """Yield single addresses that the host needs, although no route of its own names their network."""
+    named = [(server, f"name server {server} in {one.path}") for one in facts.resolvers for server in one.servers]
+    if facts.ssh_client:
+        named.append((facts.ssh_client, f"this SSH session comes from {facts.ssh_client}"))
+    for proxy in (facts.proxy.get("HTTPS_PROXY", ""), facts.proxy.get("HTTP_PROXY", "")):
+        host = urlsplit(proxy).hostname or ""
+        named.append((host, f"the proxy is {host}"))
+    for text, told in named:
+        try:
+            address = ipaddress.ip_address(text.partition("%")[0])
+        except ValueError:
+            continue  # a name, or nothing
+        if not address.is_loopback:
+            yield ipaddress.ip_network(address), told
 
 
 def _is_own(facts: HostFacts, wanted: Wanted, device: str, network: Network, pods: list[Network]) -> bool:
@@ -196,4 +245,4 @@ def _overlap(one: Network, other: Network) -> bool:
     return isinstance(other, ipaddress.IPv6Network) and one.overlaps(other)
 
 
-CHECKS = (check_default_route, check_ports, check_vxlan, check_ranges, check_own_ranges)
+CHECKS = (check_default_route, check_several_ways, check_ports, check_vxlan, check_ranges, check_own_ranges)

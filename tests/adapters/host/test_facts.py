@@ -104,9 +104,8 @@ async def test_without_root() -> None:
 def test_bare_host_in_namespaces() -> None:
     told = look(BARE + NETWORK)
     assert not codes(told) & {"E-PRE-030", "E-PRE-031", "E-PRE-034", "E-PRE-040", "E-PRE-041", "E-PRE-042", "E-PRE-043"}
-    assert {"destination": "0.0.0.0/0", "device": "eth7", "gateway": "192.0.2.1", "table": "main"} in told["facts"][
-        "routes"
-    ]
+    default = {"destination": "0.0.0.0/0", "device": "eth7", "gateway": "192.0.2.1", "table": "main", "metric": 0}
+    assert default in told["facts"]["routes"]
     assert told["facts"]["root_shared"] is False
     assert finding(told, "E-PRE-013")["level"] == "info"
 
@@ -154,7 +153,7 @@ def test_ports_and_their_holders() -> None:
 def test_vxlan_of_someone_else() -> None:
     script = "ip link add vx9 type vxlan id 9 dstport 8472 dev eth7; ip link set vx9 up"
     told = look(BARE + NETWORK + script)
-    assert {"name": "vx9", "kind": "vxlan", "port": 8472} in told["facts"]["links"]
+    assert {"name": "vx9", "kind": "vxlan", "port": 8472, "master": ""} in told["facts"]["links"]
     assert "vx9" in finding(told, "E-PRE-042")["evidence"]
     assert "E-PRE-041" not in codes(told), "one cause, one finding"
 
