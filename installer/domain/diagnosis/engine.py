@@ -1,0 +1,97 @@
+"""Going through the table: which rules hold, what explains what, and in which order it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from installer.domain.diagnosis.cause import Cause, Diagnosis
+from installer.domain.diagnosis.evidence import Evidence
+from installer.domain.diagnosis.parts import Part, depth, needs, part_of
+from installer.domain.diagnosis.rule import Rule
+from installer.domain.diagnosis.table import RULES
+
+
+def diagnose(
+    evidence: Iterable[Evidence],
+    *,
+    ready: Collection[Part] = (),
+    known: Iterable[Cause] = (),
+    rules: Sequence[Rule] = RULES,
+) -> Diagnosis:
+    """Find the causes.
+
+    Args:
+        evidence: all lines that were read.
+        ready: parts that work: what logs say of them is of the past.
+        known: causes that others have found already, such as checks of the host, and problems that want explaining:
+            one whose part (or what that needs) has a cause of its own follows from it.
+        rules: the table.
+    """
+    lines = list(dict.fromkeys(evidence))
+    found = [cause for rule in rules if (cause := _judge(rule, lines, ready)) is not None]
+    return _ranked(found, list(known))
+
+
+def _judge(rule: Rule, lines: Sequence[Evidence], ready: Collection[Part]) -> Cause | None:
+    if any(clue.is_in(lines) for clue in rule.unless) or not all(clue.is_in(lines) for clue in rule.also):
+        return None
+    hits = [hit for hit in _hits(rule, lines) if rule.lasting or hit[2] not in ready]
+    if len(hits) < rule.lines:
+        return None
+    line, words, part = hits[0]
+    return Cause(
+        code=rule.code,
+        part=part,
+        what=_filled(rule.what, words),
+        fix=_filled(rule.fix, words),
+        mode=rule.mode,
+        why=rule.why,
+        evidence=line.text,
+        where=line.where,
+        subject=line.subject,
+        count=len({id(one) for one, _, _ in hits}),
+    )
+
+
+def _hits(rule: Rule, lines: Sequence[Evidence]) -> Iterator[tuple[Evidence, dict[str, str], Part]]:
+    """Yield lines with their words; those of the first clue first, the newest of each first."""
+    for clue in rule.clues:
+        for line in reversed(lines):
+            if match := clue.match(line):
+                name = line.subject.partition(" ")[0]
+                words = {"subject": line.subject, "pod": name.rpartition("/")[2], **match.groupdict(default="")}
+                yield line, words, rule.part or part_of(line.subject)
+
+
+class _Words(dict[str, str]):
+    """Words of a rule; a group that did not take part in the match is empty."""
+
+    def __missing__(self, key: str) -> str:
+        return ""
+
+
+def _filled(text: str, words: dict[str, str]) -> str:
+    return text.format_map(_Words(words))
+
+
+def _ranked(found: list[Cause], known: list[Cause]) -> Diagnosis:
+    """Tell causes from what follows from them."""
+    explained = {cause.part for cause in found}
+    checks = [one for one in known if one.code.startswith("E-PRE-") and one.mode not in {cause.mode for cause in found}]
+    problems = [one for one in known if not one.code.startswith("E-PRE-")]
+    roots: list[Cause] = []
+    consequences: list[Cause] = []
+    for cause in sorted([*found, *checks], key=_order):
+        origin = next((root for root in roots if root.part in needs(cause.part)), None)
+        (consequences if origin else roots).append(replace(cause, follows=origin.code) if origin else cause)
+    for cause in sorted(problems, key=_order):
+        same = next((root for root in roots if root.part is cause.part and cause.part in explained), None)
+        origin = same or next((root for root in roots if root.part in needs(cause.part)), None)
+        (consequences if origin else roots).append(replace(cause, follows=origin.code) if origin else cause)
+    return Diagnosis(tuple(sorted(roots, key=_order)), tuple(consequences))
+
+
+def _order(cause: Cause) -> tuple[bool, int]:
+    """Deep parts first, and what is known to break something before what only may."""
+    return cause.part is Part.HOST, depth(cause.part)
