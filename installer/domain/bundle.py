@@ -13,31 +13,49 @@ Codes of its errors:
 - ``E-BUNDLE-009`` the archive holds something else than files and folders
 - ``E-BUNDLE-010`` the archive is damaged
 - ``E-BUNDLE-011`` the archive does not fit
+- ``E-BUNDLE-012`` the archive or ``bundle.json`` is not as it was sealed
+- ``E-BUNDLE-013`` the bundle cannot be written
+- ``E-BUNDLE-014`` (exit 2) what is to be bundled cannot be
+
+Format 2, which ``beeyard bundle create`` writes, says more than format 1: it may hold several architectures (``arch``
+is ``amd64,arm64``, entries name theirs, ``k3s`` and ``helm`` are lists), values files have checksums, an SBOM comes
+along, and ``bundle.json`` proves itself by ``digest``. Format 1 is read as before.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
+from installer.domain.bundle_paths import DESTINATIONS, allowed_destination, inside, leaves
 from installer.domain.errors import RefusedError
-from installer.domain.k3s_release import machine_arch
 
 MANIFEST = "bundle.json"
-FORMAT = 1
-DESTINATIONS = ("/etc/rancher", "/var/lib/rancher", "/var/lib/beeyard")
+FORMAT = 2
+PROVEN = 2
+"""First format in which every byte is proven."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{64}$", to_lower=True)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 
 _MODE = re.compile(r"0?[0-7]{3}")
+
+
+def _as_list(value: Any) -> Any:
+    """Return a list of one for what stands alone."""
+    return [] if value is None else value if isinstance(value, list | tuple) else [value]
+
+
+def _as_entry(value: Any) -> Any:
+    """Return an entry for a values file that is only named (format 1)."""
+    return {"file": value} if isinstance(value, str) else value
 
 
 class _Part(BaseModel):
@@ -56,7 +74,17 @@ class BundleFile(_Part):
     sha256: Sha256
 
 
-class BundleProgram(BundleFile):
+class _ForArch(BundleFile):
+    """A file of one architecture, or of all.
+
+    Attributes:
+        arch: the architecture, None for all.
+    """
+
+    arch: Literal["amd64", "arm64"] | None = None
+
+
+class BundleProgram(_ForArch):
     """A program (k3s, helm).
 
     Attributes:
@@ -66,7 +94,19 @@ class BundleProgram(BundleFile):
     version: Name
 
 
-class BundleImages(BundleFile):
+class BundleValues(_Part):
+    """A file with Helm values.
+
+    Attributes:
+        file: path in the bundle.
+        sha256: digest, hex; empty only in format 1.
+    """
+
+    file: Name
+    sha256: Sha256 | Literal[""] = ""
+
+
+class BundleImages(_ForArch):
     """An archive of container images.
 
     Attributes:
@@ -88,7 +128,7 @@ class BundleChart(BundleFile):
     version: Name
 
 
-class BundleTarget(BundleFile):
+class BundleTarget(_ForArch):
     """A file to be put on the host.
 
     Attributes:
@@ -105,134 +145,96 @@ class BundleTarget(BundleFile):
         return int(self.mode, 8)
 
 
+Programs = Annotated[tuple[BundleProgram, ...], BeforeValidator(_as_list), Field(strict=False)]
+Arch = TypeVar("Arch", bound=_ForArch)
+
+
 class BundleManifest(_Part):
     """``bundle.json``.
 
     Attributes:
         format: number of the format.
-        arch: ``amd64`` or ``arm64``.
+        arch: ``amd64``, ``arm64``, or both with a comma.
         created: UTC time.
-        k3s: the k3s binary.
+        k3s: the k3s binaries, one an architecture.
         images: image archives.
         chart: Cilium's chart.
-        helm: the helm binary, if it comes along.
-        values: paths of Helm values files.
+        helm: the helm binaries, if they come along.
+        values: Helm values files.
         files: further files for the host.
+        sbom: list of all parts (SPDX).
+        digest: sha256 of ``bundle.json`` itself, without this field.
     """
 
     format: int
-    arch: Literal["amd64", "arm64"]
+    arch: Annotated[str, StringConstraints(pattern=r"^(amd64|arm64|amd64,arm64)$")]
     created: Name
-    k3s: BundleProgram
+    k3s: Programs
     images: tuple[BundleImages, ...] = Field(default=(), strict=False)
     chart: BundleChart
-    helm: BundleProgram | None = None
-    values: tuple[Name, ...] = Field(default=(), strict=False)
+    helm: Programs = ()
+    values: tuple[Annotated[BundleValues, BeforeValidator(_as_entry)], ...] = Field(default=(), strict=False)
     files: tuple[BundleTarget, ...] = Field(default=(), strict=False)
+    sbom: BundleFile | None = None
+    digest: Sha256 | None = None
+
+    @property
+    def arches(self) -> tuple[str, ...]:
+        """The architectures."""
+        return tuple(self.arch.split(","))
 
     @property
     def verifiable(self) -> tuple[BundleFile, ...]:
         """All entries that carry a digest."""
-        helm = (self.helm,) if self.helm else ()
-        return (self.k3s, *self.images, self.chart, *helm, *self.files)
+        values = tuple(BundleFile(file=one.file, sha256=one.sha256) for one in self.values if one.sha256)
+        sbom = (self.sbom,) if self.sbom else ()
+        return (*self.k3s, *self.images, self.chart, *self.helm, *values, *self.files, *sbom)
+
+    @property
+    def unproven(self) -> tuple[str, ...]:
+        """Files without a digest; format 1 has them."""
+        return tuple(one.file for one in self.values if not one.sha256)
 
     @property
     def listed(self) -> frozenset[str]:
         """Paths of all files that may be in the bundle, the manifest's own among them."""
-        return frozenset({MANIFEST, *self.values, *(entry.file for entry in self.verifiable)})
+        return frozenset({MANIFEST, *self.unproven, *(entry.file for entry in self.verifiable)})
+
+    def for_arch(self, entries: tuple[Arch, ...], arch: str) -> tuple[Arch, ...]:
+        """Return the entries that a machine of an architecture takes."""
+        return tuple(entry for entry in entries if entry.arch in (None, arch))
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedBundle:
-    """A bundle and where its files are.
+def dump_manifest(content: dict[str, Any]) -> bytes:
+    """Return the one form that ``bundle.json`` of format 2 has, its own digest put in."""
+    bare = {key: value for key, value in content.items() if key != "digest"}
+    return _canonical({**bare, "digest": hashlib.sha256(_canonical(bare)).hexdigest()})
 
-    Attributes:
-        root: folder that holds its files.
-        manifest: what they are.
-    """
 
-    root: Path
-    manifest: BundleManifest
-
-    @property
-    def k3s(self) -> Path:
-        """The k3s binary."""
-        return self.root / self.manifest.k3s.file
-
-    @property
-    def chart(self) -> Path:
-        """Cilium's chart."""
-        return self.root / self.manifest.chart.file
-
-    @property
-    def helm(self) -> Path | None:
-        """The helm binary, if the bundle has one."""
-        return self.root / self.manifest.helm.file if self.manifest.helm else None
-
-    @property
-    def images(self) -> tuple[Path, ...]:
-        """The image archives."""
-        return tuple(self.root / entry.file for entry in self.manifest.images)
-
-    @property
-    def values(self) -> tuple[Path, ...]:
-        """The values files, in their order."""
-        return tuple(self.root / name for name in self.manifest.values)
-
-    @property
-    def files(self) -> tuple[tuple[Path, BundleTarget], ...]:
-        """The files for the host, each with its destination."""
-        return tuple((self.root / entry.file, entry) for entry in self.manifest.files)
+def _canonical(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
 
 
 def parse_manifest(data: bytes) -> BundleManifest:
     """Read ``bundle.json`` and judge every path in it.
 
     Raises:
-        RefusedError: ``E-BUNDLE-002``, ``-003``, ``-006``, ``-007``.
+        RefusedError: ``E-BUNDLE-002``, ``-003``, ``-006``, ``-007``, ``-012``.
     """
     try:
         content = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise _malformed([f"not JSON: {error}"]) from error
     _check_format(content)
+    if content["format"] >= PROVEN and dump_manifest(content) != data:
+        raise broken_seal(f"{MANIFEST} is not as it was written: its digest says so")
     try:
         manifest = BundleManifest.model_validate(content)
     except ValidationError as error:
         raise _malformed(list(_complaints(error))) from error
     _check_paths(manifest)
+    _check_arches(manifest)
     return manifest
-
-
-def check_arch(manifest: BundleManifest, machine: str) -> None:
-    """Refuse a bundle made for another machine than this (``uname -m``'s word, or Go's).
-
-    Raises:
-        RefusedError: ``E-BUNDLE-004``; ``E-K3S-001`` the machine is none that k3s and Cilium support.
-    """
-    arch = machine_arch(machine).name
-    if manifest.arch != arch:
-        raise RefusedError(
-            f"the bundle is for {manifest.arch}, this machine is {arch}",
-            why=f"{MANIFEST} says arch: {manifest.arch}",
-            fix=f"make or fetch a bundle for {arch}",
-            code="E-BUNDLE-004",
-        )
-
-
-def inside(path: str) -> bool:
-    """Whether a path stays within the bundle: relative, in normal form, no backslashes, no control codes."""
-    parts = path.split("/")
-    plain = path.isprintable() and "\\" not in path
-    return plain and bool(path) and not any(part in ("", ".", "..") for part in parts)
-
-
-def allowed_destination(dest: str) -> bool:
-    """Whether a file may be put there: an absolute path in normal form, below one of ``DESTINATIONS``."""
-    if not dest.startswith("/") or not inside(dest[1:]):
-        return False
-    parents = {str(parent) for parent in PurePosixPath(dest).parents}
-    return not parents.isdisjoint(DESTINATIONS)
 
 
 def _check_format(content: object) -> None:
@@ -254,16 +256,37 @@ def _complaints(error: ValidationError) -> Iterator[str]:
 
 
 def _check_paths(manifest: BundleManifest) -> None:
-    names = [entry.file for entry in manifest.verifiable] + list(manifest.values)
+    names = [entry.file for entry in manifest.verifiable] + list(manifest.unproven)
     for name in names:
         if not inside(name):
             raise leaves(name)
     _check_clashes([*names, MANIFEST])
     for target in manifest.files:
         _check_target(target)
-    twice = [dest for dest, count in Counter(target.dest for target in manifest.files).items() if count > 1]
-    if twice:
-        raise _malformed([f"files: {dest} is a destination twice" for dest in twice])
+    for arch in manifest.arches:
+        targets = manifest.for_arch(manifest.files, arch)
+        twice = [dest for dest, count in Counter(target.dest for target in targets).items() if count > 1]
+        if twice:
+            raise _malformed([f"files: {dest} is a destination twice" for dest in twice])
+
+
+def _check_arches(manifest: BundleManifest) -> None:
+    """Refuse a bundle that lacks k3s for an architecture, mixes versions, or leaves files unproven where it may not."""
+    complaints = []
+    for arch in manifest.arches:
+        if len(manifest.for_arch(manifest.k3s, arch)) != 1:
+            complaints.append(f"k3s: one binary is expected for {arch}")
+        if len(manifest.for_arch(manifest.helm, arch)) > 1:
+            complaints.append(f"helm: more than one binary for {arch}")
+        places = Counter(PurePosixPath(one.file).name for one in manifest.for_arch(manifest.images, arch))
+        complaints += [f"images: {name} is there twice for {arch}" for name, count in places.items() if count > 1]
+    for name, programs in (("k3s", manifest.k3s), ("helm", manifest.helm)):
+        if len({program.version for program in programs}) > 1:
+            complaints.append(f"{name}: its versions differ")
+    if manifest.format >= PROVEN:
+        complaints += [f"values: {name} has no sha256" for name in manifest.unproven]
+    if complaints:
+        raise _malformed(complaints)
 
 
 def _check_clashes(names: list[str]) -> None:
@@ -286,13 +309,13 @@ def _check_target(target: BundleTarget) -> None:
     )
 
 
-def leaves(name: str) -> RefusedError:
-    """Return the error for a path that leaves the bundle."""
+def broken_seal(why: str) -> RefusedError:
+    """Return the error for an archive or a manifest that is not as it was made."""
     return RefusedError(
-        f"the bundle holds a path that leaves it: {name!r}",
-        why="paths must be relative, without '..', and no link may lead outside",
-        fix="do not use this bundle unless you know who made it",
-        code="E-BUNDLE-006",
+        "the bundle was changed or is damaged",
+        why=why,
+        fix="copy or download it again, and compare its sha256 with the one that `bundle create` printed",
+        code="E-BUNDLE-012",
     )
 
 

@@ -18,6 +18,10 @@ _SUM_LINE = re.compile(r"(?P<sha>[0-9a-fA-F]{64})\s+\*?(?P<name>\S+)")
 _CHANNEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}")
 
 
+IMAGE_LIST = "k3s-images.txt"
+"""Name of the list of k3s' own images among a release's assets."""
+
+
 @total_ordering
 @dataclass(frozen=True, slots=True)
 class K3sVersion:
@@ -179,6 +183,7 @@ class K3sRelease:
         binary_url: URL of the binary.
         images_url: URL of the air-gap image archive, empty where the release has none.
         sums: sha256 (lower-case hex) by file name.
+        list_url: URL of the list of k3s' images, empty where the release has none.
     """
 
     version: K3sVersion
@@ -186,6 +191,7 @@ class K3sRelease:
     binary_url: str
     images_url: str
     sums: Mapping[str, str]
+    list_url: str = ""
 
     @property
     def binary_sha256(self) -> str:
@@ -224,7 +230,8 @@ def make_release(version: K3sVersion, arch: Arch, base: str, sums: Mapping[str, 
         )
     folder = release_folder(base, version)
     images = next((name for name in arch.images if name in sums), "")
-    return K3sRelease(version, arch, f"{folder}/{arch.binary}", f"{folder}/{images}" if images else "", dict(sums))
+    images_url, list_url = (f"{folder}/{name}" if name in sums else "" for name in (images, IMAGE_LIST))
+    return K3sRelease(version, arch, f"{folder}/{arch.binary}", images_url, dict(sums), list_url)
 
 
 def release_folder(base: str, version: K3sVersion) -> str:

@@ -17,12 +17,14 @@ class K3sAssets:
     Attributes:
         version: such as ``v1.36.4+k3s1``.
         binary: the k3s binary (``dest`` is left to the caller).
-        images: the air-gap archive.
+        images: the air-gap archive, its URL empty where the release has none.
+        image_list: list of the images, its URL empty where the release has none with a checksum.
     """
 
     version: str
     binary: Download
     images: Download
+    image_list: Download
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Bundle:
         values: Helm values files.
         files: further files.
         image_refs: every image in the archives.
+        unproven: files without a checksum, which bundles of the first format may have.
     """
 
     root: Path
@@ -73,6 +76,7 @@ class Bundle:
     values: tuple[Path, ...] = ()
     files: tuple[BundleFile, ...] = ()
     image_refs: tuple[str, ...] = field(default=())
+    unproven: tuple[str, ...] = ()
 
 
 class Sources(Protocol):
@@ -80,6 +84,14 @@ class Sources(Protocol):
 
     async def k3s(self, *, channel: str, version: str | None, arch: str) -> K3sAssets:
         """Resolve a k3s release by channel or exact version, with checksums.
+
+        Raises:
+            BeeyardError: ``E-K3S-00x``, ``E-WEB-0xx``.
+        """
+        ...
+
+    async def k3s_version(self, channel: str) -> str:
+        """Return the newest version of a channel of k3s.
 
         Raises:
             BeeyardError: ``E-K3S-00x``, ``E-WEB-0xx``.

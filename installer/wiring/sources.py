@@ -14,9 +14,9 @@ from typing import Any
 from installer.adapters.helm.charts import find_chart, read_chart
 from installer.adapters.k3s.releases import K3sReleases
 from installer.adapters.store.bundle import BundleOpener, read_manifest
-from installer.domain.bundle import BundleManifest, OpenedBundle, check_arch
+from installer.domain.bundle_opened import OpenedBundle, arch_here, check_arch
 from installer.domain.errors import BeeyardError
-from installer.domain.k3s_release import machine_arch, parse_version
+from installer.domain.k3s_release import IMAGE_LIST, machine_arch, parse_version
 from installer.ports.host import Processes
 from installer.ports.sources import Bundle, BundleFile, K3sAssets
 from installer.ports.web import Download, Downloader
@@ -40,9 +40,13 @@ class ReleaseSources:
         release = await self._releases.release(wanted, machine_arch(arch))
         name = f"k3s {release.version}"
         images = Download(release.images_url, NOWHERE, release.images_sha256, f"{name} images")
-        return K3sAssets(
-            str(release.version), Download(release.binary_url, NOWHERE, release.binary_sha256, name), images
-        )
+        listed = Download(release.list_url, NOWHERE, release.sums.get(IMAGE_LIST, ""), f"{name} list of images")
+        binary = Download(release.binary_url, NOWHERE, release.binary_sha256, name)
+        return K3sAssets(str(release.version), binary, images, listed)
+
+    async def k3s_version(self, channel: str) -> str:
+        """Return the newest version of a channel of k3s."""
+        return str(await self._releases.resolve(channel))
 
     async def chart(self, repository: str, version: str, sha256: str) -> Download:
         """Find a chart version; with a known checksum the index (some megabytes) is asked only where need be."""
@@ -110,7 +114,8 @@ class ReleaseSources:
         """Read what a bundle says it holds, without checking its files; an archive is looked through once a run."""
         if path not in self._read:
             data, manifest = read_manifest(path)
-            self._read[path] = _bundle(OpenedBundle(path, manifest), manifest, hashlib.sha256(data).hexdigest())
+            opened = OpenedBundle(path, manifest, arch_here(manifest, os.uname().machine))
+            self._read[path] = _bundle(opened, hashlib.sha256(data).hexdigest())
         return self._read[path]
 
     async def open_bundle(self, path: Path, workdir: Path, progress: Callable[[str, int, int], None]) -> Bundle:
@@ -118,22 +123,24 @@ class ReleaseSources:
         data, manifest = read_manifest(path)
         check_arch(manifest, os.uname().machine)
         opened = await BundleOpener().open(path, workdir, progress)
-        return _bundle(opened, opened.manifest, hashlib.sha256(data).hexdigest())
+        return _bundle(opened, hashlib.sha256(data).hexdigest())
 
 
-def _bundle(opened: OpenedBundle, manifest: BundleManifest, digest: str) -> Bundle:
+def _bundle(opened: OpenedBundle, digest: str) -> Bundle:
+    manifest = opened.manifest
     return Bundle(
         root=opened.root,
         digest=digest,
-        arch=manifest.arch,
-        k3s_version=manifest.k3s.version,
+        arch=opened.arch,
+        k3s_version=manifest.k3s[0].version,
         k3s=opened.k3s,
         images=opened.images,
         chart=opened.chart,
         chart_version=manifest.chart.version,
         helm=opened.helm,
-        helm_version=manifest.helm.version if manifest.helm else "",
+        helm_version=manifest.helm[0].version if opened.helm else "",
         values=opened.values,
         files=tuple(BundleFile(path, Path(target.dest), target.permissions) for path, target in opened.files),
-        image_refs=tuple(ref for images in manifest.images for ref in images.refs),
+        image_refs=opened.image_refs,
+        unproven=manifest.unproven,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import os
 import shutil
@@ -12,7 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from installer.domain.bundle import MANIFEST, inside, leaves
+from installer.domain.bundle import MANIFEST, broken_seal
+from installer.domain.bundle_paths import inside, leaves
+from installer.domain.bundle_seal import LENGTH, sealed_digest
 from installer.domain.errors import BeeyardError, RefusedError
 
 BUFFER = 1024 * 1024
@@ -47,6 +50,61 @@ def read_manifest(archive: Path, limit: int) -> bytes:
             if parts[-1] == MANIFEST and len(parts) <= 2:
                 return _content(tar, member).read(limit)
     return b""
+
+
+def check_seal(archive: Path, tick: Tick = lambda _position: None) -> bool:
+    """Prove an archive by the seal at its end, in one pass over its bytes; return False where it has no seal.
+
+    Raises:
+        RefusedError: ``E-BUNDLE-012`` the archive is not as it was sealed.
+        BeeyardError: ``E-BUNDLE-001`` unreadable.
+    """
+    try:
+        with archive.open("rb") as raw:
+            end = raw.seek(0, io.SEEK_END) - LENGTH
+            raw.seek(max(0, end))
+            wanted = sealed_digest(raw.read())
+            raw.seek(0)
+            if wanted is None:
+                return False
+            digest = hashlib.sha256()
+            while chunk := raw.read(min(BUFFER, end - raw.tell())):
+                digest.update(chunk)
+                tick(raw.tell())
+    except OSError as error:
+        raise _failed(archive, archive, error) from error
+    if digest.digest() != wanted:
+        raise broken_seal(f"{archive} has sha256 {digest.hexdigest()} before its seal, sealed was {wanted.hex()}")
+    return True
+
+
+def is_compressed(archive: Path) -> bool:
+    """Whether it is compressed; only then it can be sealed."""
+    with archive.open("rb") as raw:
+        return raw.read(len(_ZSTD)) == _ZSTD
+
+
+def digests(archive: Path, tick: Tick = lambda _position: None) -> dict[str, str]:
+    """Return the sha256 (hex) of every file of an archive by its path, without writing anything to the disk.
+
+    Raises:
+        RefusedError: ``E-BUNDLE-006``, ``-009``, ``-010``.
+        BeeyardError: ``E-BUNDLE-001`` unreadable, ``E-BUNDLE-011`` too large.
+    """
+    found: dict[str, str] = {}
+    with _reading(archive, archive) as (tar, stream, raw):
+        for member in _members(tar, stream):
+            name = _name(member)
+            if member.isdir():
+                continue
+            if name in found:
+                raise tarfile.ReadError(f"it holds a path twice: {name!r}")
+            digest, source = hashlib.sha256(), _content(tar, member)
+            while chunk := source.read(BUFFER):
+                digest.update(chunk)
+                tick(raw.tell())
+            found[name] = digest.hexdigest()
+    return found
 
 
 def unpack(archive: Path, folder: Path, tick: Tick = lambda _position: None) -> None:
@@ -151,12 +209,9 @@ def _members(tar: tarfile.TarFile, stream: _BoundedStream) -> Iterator[tarfile.T
 
 
 def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, tick: Callable[[], None]) -> None:
-    name = member.name.removeprefix("./").rstrip("/")
-    if member.isdir() and name in ("", "."):
+    path = folder / _name(member)
+    if path == folder:
         return
-    if not inside(name):
-        raise leaves(member.name)
-    path = folder / name
     (path if member.isdir() else path.parent).mkdir(parents=True, exist_ok=True, mode=0o700)
     if member.isdir():
         return
@@ -165,6 +220,16 @@ def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, 
     if member.size > free - _RESERVE:
         raise _too_large(f"{member.name} takes {member.size} bytes; {free} are free, {_RESERVE} of them must stay so")
     _write(source, path, 0o755 if member.mode & 0o100 else 0o644, tick)
+
+
+def _name(member: tarfile.TarInfo) -> str:
+    """Return the path of a member, ``.`` for the top folder."""
+    name = member.name.removeprefix("./").rstrip("/")
+    if member.isdir() and name in ("", "."):
+        return "."
+    if not inside(name):
+        raise leaves(member.name)
+    return name
 
 
 def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:

@@ -12,13 +12,25 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from installer.adapters.store import archive
-from installer.domain.bundle import MANIFEST, BundleFile, BundleManifest, OpenedBundle, leaves, parse_manifest
+from installer.domain.bundle import (
+    MANIFEST,
+    PROVEN,
+    BundleFile,
+    BundleManifest,
+    broken_seal,
+    parse_manifest,
+)
+from installer.domain.bundle_opened import OpenedBundle, arch_here
+from installer.domain.bundle_paths import leaves
 from installer.domain.errors import RefusedError
 
 Progress = Callable[[str, int, int], None]
 """Called with (file, bytes done, bytes in all)."""
+
+T = TypeVar("T")
 
 _MANIFEST_LIMIT = 4 * 1024 * 1024
 _THREADS = 4
@@ -58,11 +70,72 @@ def open_bundle(path: Path, workdir: Path, progress: Progress = lambda _file, _d
     return _open_archive(path, workdir / "unpacked", progress)
 
 
+def verify_bundle(path: Path, progress: Progress = lambda _file, _done, _total: None) -> tuple[BundleManifest, bool]:
+    """Verify all of a bundle without unpacking it; return its manifest, and whether its archive is sealed. Blocks.
+
+    Raises:
+        RefusedError: ``E-BUNDLE-001`` to ``-010``, ``-012``.
+        BeeyardError: ``E-BUNDLE-011``.
+    """
+    if _is_folder(path):
+        return _verified(path.resolve(), progress).manifest, False
+    sealed = _check_seal(path, progress)
+    data, manifest = read_manifest(path)
+    _refuse_unsealed(path, manifest, sealed)
+    size = path.stat().st_size
+    found = archive.digests(path, lambda position: progress(path.name, position, size))
+    top = _top(found)
+    _compare({name.removeprefix(top): digest for name, digest in found.items()}, manifest, data)
+    return manifest, sealed
+
+
+def _compare(found: dict[str, str], manifest: BundleManifest, data: bytes) -> None:
+    if unlisted := sorted(found.keys() - manifest.listed):
+        raise _unlisted(unlisted[0])
+    wanted = {entry.file: entry.sha256 for entry in manifest.verifiable}
+    wanted[MANIFEST] = hashlib.sha256(data).hexdigest()
+    complaints = [f"{name} is missing" for name in sorted(manifest.listed - found.keys())]
+    complaints += [
+        f"{name} has sha256 {found[name]}, listed is {digest}"
+        for name, digest in sorted(wanted.items())
+        if name in found and found[name] != digest
+    ]
+    if complaints:
+        raise _spoiled(complaints)
+
+
+def _top(found: dict[str, str]) -> str:
+    """Return the folder that holds everything, with its slash; empty where the manifest lies at the top."""
+    tops = {name.partition("/")[0] for name in found}
+    only = f"{next(iter(tops))}/" if len(tops) == 1 else ""
+    return only if f"{only}{MANIFEST}" in found else ""
+
+
+def _check_seal(path: Path, progress: Progress) -> bool:
+    size = path.stat().st_size
+    return archive.check_seal(path, lambda position: progress(f"{path.name} (seal)", position, size))
+
+
+def _refuse_unsealed(path: Path, manifest: BundleManifest, sealed: bool) -> None:
+    """Refuse an archive that should have a seal; one that somebody packed without compression never had one."""
+    if not sealed and manifest.format >= PROVEN and archive.is_compressed(path):
+        raise broken_seal(
+            f"{path} ends without the seal that `bundle create` puts there: something was cut off or added"
+        )
+
+
 class BundleOpener:
     """Opens bundles off the event loop."""
 
     async def open(self, path: Path, workdir: Path, progress: Progress) -> OpenedBundle:
         """Do what ``open_bundle`` does; progress comes on the event loop; a cancelled call stops soon."""
+        return await self._aside(lambda report: open_bundle(path, workdir, report), progress)
+
+    async def verify(self, path: Path, progress: Progress) -> tuple[BundleManifest, bool]:
+        """Do what ``verify_bundle`` does, in the same way."""
+        return await self._aside(lambda report: verify_bundle(path, report), progress)
+
+    async def _aside(self, work: Callable[[Progress], T], progress: Progress) -> T:
         loop, stopped = asyncio.get_running_loop(), threading.Event()
 
         def report(file: str, done: int, total: int) -> None:
@@ -71,7 +144,7 @@ class BundleOpener:
             loop.call_soon_threadsafe(progress, file, done, total)
 
         try:
-            return await asyncio.to_thread(open_bundle, path, workdir, report)
+            return await asyncio.to_thread(work, report)
         finally:
             stopped.set()
 
@@ -97,9 +170,12 @@ def _open_archive(path: Path, folder: Path, progress: Progress) -> OpenedBundle:
         size = path.stat().st_size
     except OSError as error:
         raise _unreadable(path, f"{error.filename}: {error.strerror}") from error
+    sealed = _check_seal(path, progress)
     try:
         archive.unpack(path, folder, lambda position: progress(path.name, position, size))
-        return _verified(_root_in(folder), progress)
+        opened = _verified(_root_in(folder), progress)
+        _refuse_unsealed(path, opened.manifest, sealed)
+        return opened
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -119,7 +195,7 @@ def _verified(root: Path, progress: Progress) -> OpenedBundle:
         _check_digests(root, manifest.verifiable, progress)
     except OSError as error:
         raise _unreadable(root, f"{error.filename or root}: {error.strerror or error}") from error
-    return OpenedBundle(root, manifest)
+    return OpenedBundle(root, manifest, arch_here(manifest, os.uname().machine))
 
 
 def _read_manifest(root: Path) -> bytes:

@@ -8,8 +8,9 @@ import os
 import random
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urljoin
@@ -28,10 +29,27 @@ if TYPE_CHECKING:
     from installer.adapters.web.session import Session
 
 T = TypeVar("T")
+Content = Callable[[], AsyncIterable[bytes]] | bytes
+"""A body, or what makes it piece by piece."""
 
 _RANGE = re.compile(r"bytes\s+(?:(?P<first>\d+)-\d+|\*)/(?P<total>\d+|\*)")
 _WORTHWHILE = BUFFER
 """A try that brings fewer bytes than this counts as a failure like any other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server answered.
+
+    Attributes:
+        status: HTTP status.
+        headers: header fields, names in small letters.
+        body: the whole body.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class HttpDownloader:
@@ -102,7 +120,7 @@ class HttpDownloader:
             return bytes(body)
 
         try:
-            return (await self._repeat(read)).decode()
+            return (await self.repeat(read)).decode()
         except UnicodeDecodeError as error:
             raise _not_a_document(url, f"it is not UTF-8 text: {error.reason}") from error
 
@@ -114,7 +132,7 @@ class HttpDownloader:
                 target = response.headers.get("location", "") if response.has_redirect_location else ""
                 return urljoin(url, target) if target else ""
 
-        return await self._repeat(ask)
+        return await self.repeat(ask)
 
     async def size(self, url: str) -> int:
         """Return the size in bytes by a HEAD request, 0 when the server does not tell."""
@@ -126,13 +144,54 @@ class HttpDownloader:
             ) as response:
                 return _length(response) if response.is_success else 0
 
-        return await self._repeat(ask)
+        return await self.repeat(ask)
 
-    async def fetch(self, download: Download, progress: Progress | None = None) -> Path:
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        accept: frozenset[int] = frozenset(),
+        content: Content | None = None,
+        limit: int = 1024 * 1024,
+        again: bool = True,
+    ) -> Answer:
+        """Send a request of another protocol on top of HTTP and return its answer.
+
+        Args:
+            method: HTTP method; redirects are followed for GET and HEAD only.
+            url: http(s) URL.
+            headers: further headers; one called Authorization never follows a redirect to another host.
+            accept: statuses of 400 and more that are no error to the caller.
+            content: body, or what makes it piece by piece (called anew for each try).
+            limit: bytes of the largest body taken.
+            again: try again where that may help. Else the caller does, with ``repeat``: it gets ``TransientError``.
+        """
+
+        async def ask() -> Answer:
+            body = bytearray()
+            sent = content() if callable(content) else content
+            follow = method in ("GET", "HEAD")
+            async with self._session().stream(
+                method, url, headers=headers, accept=accept, content=sent, follow=follow
+            ) as response:
+                async for chunk in response.aiter_bytes():
+                    body += chunk
+                    if len(body) > limit:
+                        raise _not_a_document(url, f"it is larger than {limit} bytes")
+                return Answer(response.status_code, dict(response.headers), bytes(body))
+
+        return await (self.repeat(ask) if again else ask())
+
+    async def fetch(
+        self, download: Download, progress: Progress | None = None, *, headers: Mapping[str, str] | None = None
+    ) -> Path:
         """Fetch a file: resume a partial one, verify its sha256, then rename it into place.
 
         A finished file with the right digest is left as it is, without asking the server. When cancelled, what has
-        come so far stays for the next run.
+        come so far stays for the next run. Further headers may carry credentials: they never follow a redirect to
+        another host.
         """
         report = progress or (lambda _done, _total: None)
         async with self._lock(download.dest):
@@ -143,7 +202,7 @@ class HttpDownloader:
             partial = PartialFile(download)
             try:
                 await asyncio.to_thread(partial.open)
-                await self._receive(partial, download, report)
+                await self._receive(partial, download, report, headers or {})
                 return await asyncio.to_thread(partial.finish)
             finally:
                 partial.close()
@@ -161,15 +220,18 @@ class HttpDownloader:
             )
         return self._opened
 
-    async def _repeat(self, attempt: Callable[[], Awaitable[T]], progressed: Callable[[], bool] = lambda: False) -> T:
+    async def repeat(self, attempt: Callable[[], Awaitable[T]], progressed: Callable[[], bool] = lambda: False) -> T:
+        """Call until it succeeds, fails for good, or fails too often in a row without progress."""
         return await repeat(
             attempt, backoff=self._backoff, pause=self._pause, chance=self._chance, progressed=progressed
         )
 
-    async def _receive(self, partial: PartialFile, download: Download, report: Progress) -> None:
+    async def _receive(
+        self, partial: PartialFile, download: Download, report: Progress, headers: Mapping[str, str]
+    ) -> None:
         """Bring the partial file to its full and right content; a resumed one that proves wrong is begun anew once."""
         for may_begin_anew in (True, False):
-            await self._receive_all(partial, download, report)
+            await self._receive_all(partial, download, report, headers)
             got, resumed = partial.digest, partial.resumed
             if not download.sha256 or got == download.sha256.lower():
                 return
@@ -177,20 +239,24 @@ class HttpDownloader:
             if not (resumed and may_begin_anew):
                 raise _wrong_checksum(download, got)
 
-    async def _receive_all(self, partial: PartialFile, download: Download, report: Progress) -> None:
+    async def _receive_all(
+        self, partial: PartialFile, download: Download, report: Progress, headers: Mapping[str, str]
+    ) -> None:
         before = 0
 
         async def attempt() -> None:
             nonlocal before
             before = partial.size
             if not partial.complete:
-                await self._receive_some(partial, download, report)
+                await self._receive_some(partial, download, report, headers)
 
-        await self._repeat(attempt, lambda: partial.size - before >= _WORTHWHILE)
+        await self.repeat(attempt, lambda: partial.size - before >= _WORTHWHILE)
 
-    async def _receive_some(self, partial: PartialFile, download: Download, report: Progress) -> None:
-        headers = {"accept-encoding": "identity", **_range_headers(partial)}
-        async with self._session().stream("GET", download.url, headers=headers, accept=frozenset({416})) as response:
+    async def _receive_some(
+        self, partial: PartialFile, download: Download, report: Progress, headers: Mapping[str, str]
+    ) -> None:
+        asked = {"accept-encoding": "identity", **headers, **_range_headers(partial)}
+        async with self._session().stream("GET", download.url, headers=asked, accept=frozenset({416})) as response:
             if response.status_code == 416:
                 await _out_of_range(partial, response, download)
                 return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urljoin
@@ -51,6 +51,7 @@ class Session:
         headers: Mapping[str, str] | None = None,
         follow: bool = True,
         accept: frozenset[int] = frozenset(),
+        content: AsyncIterable[bytes] | bytes | None = None,
     ) -> AsyncIterator[httpx.Response]:
         """Send a request; the context's value is the answer with its body still unread.
 
@@ -60,13 +61,16 @@ class Session:
             headers: further headers.
             follow: follow redirects.
             accept: statuses of 400 and more that are no error to the caller.
+            content: body; of one that is made piece by piece the headers tell the length.
 
         Raises:
             BeeyardError: ``E-WEB-0xx``, also for failures while the body is read.
             TransientError: another try may help.
         """
         try:
-            async with self._client.stream(method, url, headers=headers, follow_redirects=follow) as response:
+            async with self._client.stream(
+                method, url, headers=headers, follow_redirects=follow, content=content
+            ) as response:
                 if response.status_code >= 400 and response.status_code not in accept:
                     proxy = self._proxies.proxy_for(str(response.url))
                     raise failures.of_status(response, url, proxy, self._clock())

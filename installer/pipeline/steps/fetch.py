@@ -79,6 +79,8 @@ class FetchStep:
         if installed and installed != bundle.k3s_version:
             raise _no_upgrade("k3s", installed, bundle.k3s_version)
         run.k3s_version, run.chart_version = bundle.k3s_version, bundle.chart_version
+        for name in bundle.unproven:
+            run.warn(f"{name} in the bundle has no checksum: make the bundle anew with `beeyard bundle create`")
         chart = _chart_cache(run)
         if run.installed.bundle == bundle.digest and chart.exists():
             run.artifacts.put("chart", chart)
@@ -206,7 +208,7 @@ def _no_upgrade(what: str, installed: str, wanted: str) -> RefusedError:
     return RefusedError(
         f"{what} {installed} is installed, {wanted} is asked for",
         why="An install never changes the version of a running cluster.",
-        fix=f"Ask for {installed}, or leave the version out.",
+        fix=f"Ask for {installed}, or leave the version out; `beeyard upgrade` changes versions.",
         code="E-FETCH-003",
         details={"installed": installed, "wanted": wanted},
     )

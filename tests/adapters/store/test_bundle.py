@@ -112,7 +112,7 @@ def test_reading_checks_no_file(folder: Path) -> None:
     (folder / "k3s").unlink()
     data, parsed = read_manifest(folder)
     assert data == manifest()
-    assert parsed.k3s.version == "v1.36.4+k3s1"
+    assert parsed.k3s[0].version == "v1.36.4+k3s1"
 
 
 @pytest.mark.parametrize("name", sorted(set(FILES) - {"values/site.yaml"}))

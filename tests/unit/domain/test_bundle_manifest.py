@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from installer.domain.bundle import (
-    DESTINATIONS,
-    allowed_destination,
-    check_arch,
-    inside,
+    FORMAT,
+    dump_manifest,
     parse_manifest,
 )
+from installer.domain.bundle_opened import OpenedBundle, arch_here, check_arch
+from installer.domain.bundle_paths import DESTINATIONS, allowed_destination, inside
 from installer.domain.errors import RefusedError
 
 SHA = "0a" * 32
@@ -73,7 +73,7 @@ def test_the_example_of_the_design_is_read() -> None:
 
 def test_optional_parts_may_be_absent() -> None:
     parsed = parse_manifest(json.dumps(manifest()).encode())
-    assert (parsed.helm, parsed.images, parsed.values, parsed.files) == (None, (), (), ())
+    assert (parsed.helm, parsed.images, parsed.values, parsed.files) == ((), (), (), ())
 
 
 @pytest.mark.parametrize(
@@ -88,9 +88,9 @@ def test_optional_parts_may_be_absent() -> None:
         (manifest(format=0), "format"),
         (manifest(arch="armv7"), "arch"),
         (manifest(extra=1), "extra"),
-        (manifest(k3s={"version": "v1", "file": "k3s"}), "k3s.sha256"),
-        (manifest(k3s={"version": "v1", "file": "k3s", "sha256": "ab"}), "k3s.sha256"),
-        (manifest(k3s={"version": 1, "file": "k3s", "sha256": SHA}), "k3s.version"),
+        (manifest(k3s={"version": "v1", "file": "k3s"}), "k3s.0.sha256"),
+        (manifest(k3s={"version": "v1", "file": "k3s", "sha256": "ab"}), "k3s.0.sha256"),
+        (manifest(k3s={"version": 1, "file": "k3s", "sha256": SHA}), "k3s.0.version"),
         (manifest(values=["k3s"]), "k3s is listed twice"),
         (manifest(values=["bundle.json"]), "bundle.json is listed twice"),
         (manifest(values=["k3s/x"]), "k3s is listed twice"),
@@ -104,7 +104,7 @@ def test_malformed_manifests_name_the_place(content: Any, named: str) -> None:
 
 
 def test_a_newer_format_asks_for_an_upgrade() -> None:
-    error = refusal({"format": 2, "whatever": True})
+    error = refusal({"format": FORMAT + 1, "whatever": True})
     assert error.code == "E-BUNDLE-003"
     assert "upgrade" in error.fix
 
