@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from installer.ports.settings import SettingsStore
     from installer.services.flow_feed import FlowFeeds
     from installer.services.install import InstallService
+    from installer.services.kernel_proof import ProveKernel
+    from installer.services.kernel_watch import TapFeeds
     from installer.services.policies.rollout import PolicyTools
     from installer.services.setup import SetupService
 
@@ -82,6 +84,8 @@ class CockpitServices:
         flow_feeds: opens sources of flows; None where there are none.
         write_file: writes a file that the user asked for, from chunks, over another one only where told; returns its
             size. Raises what ``adapters.store.exports.write_export`` raises.
+        kernel_proof: tries the kernel of this host for a cluster; None where it cannot.
+        taps: starts the tap of this host; None where there is none.
         policies: makes what policies are changed with, at first use; None where they are only read.
         now: UNIX time.
         pause: waits some seconds; tests replace it by something that waits for them.
@@ -102,6 +106,8 @@ class CockpitServices:
     overview: Callable[[Kube, bool], AsyncGenerator[Overview, None]] = no_overview
     flow_feeds: FlowFeeds | None = None
     write_file: Callable[[Path, Iterable[bytes], bool], int] = write_nothing
+    kernel_proof: ProveKernel | None = None
+    taps: TapFeeds | None = None
     policies: Callable[[], PolicyTools] | None = None
     now: Callable[[], float] = time.time
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep

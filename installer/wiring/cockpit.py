@@ -16,10 +16,13 @@ from installer.services.cockpit import ClusterVersions, CockpitServices
 if TYPE_CHECKING:
     from installer.domain.flows.feed import Told
     from installer.domain.overview import Overview
+    from installer.domain.spec import ClusterSpec
     from installer.ports.cluster import Kube
     from installer.ports.contexts import ContextInfo
     from installer.services.flow_feed import FeedRequest
     from installer.services.install import InstallService
+    from installer.services.kernel_proof import KernelReport
+    from installer.services.kernel_watch import TapWish
     from installer.services.policies.rollout import PolicyTools
     from installer.services.setup import SetupService
 
@@ -51,6 +54,8 @@ def cockpit_services(
         flow_feeds=_flows,
         write_file=_write_file,
         policies=_policies,
+        kernel_proof=_kernel_proof,
+        taps=_tap,
     )
 
 
@@ -109,6 +114,24 @@ def _flows(request: FeedRequest, kube: Kube | None) -> AsyncGenerator[Told, None
     from installer.wiring.flow_feeds import open_feed
 
     return open_feed(request, kube)
+
+
+def _tap(wish: TapWish, kube: Kube | None) -> AsyncGenerator[Told, None]:
+    """Start the tap of this host."""
+    from installer.wiring.tap_feed import open_tap
+
+    return open_tap(kube, wish)
+
+
+async def _kernel_proof(spec: ClusterSpec | None) -> KernelReport:
+    """Try this host's kernel."""
+    import asyncio
+    from importlib import import_module
+
+    await asyncio.to_thread(import_module, "installer.wiring.install")  # slow, and a screen is waiting
+    from installer.services.kernel_proof import prove_kernel
+
+    return await prove_kernel(_setup(), spec)
 
 
 def _policies() -> PolicyTools:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from installer.domain.errors import ConnectError
-from installer.domain.flows.feed import Connected, Flows, Notice, Told
+from installer.domain.flows.feed import Notice, Told
 from installer.ports.flows import FlowRequest
 from installer.services.flow_feed import FeedRequest
 
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 
 BAD_LINE = "E-FLOW-062"
 """Code of the notice on a line of a recording that holds no answer."""
-TAP_NOTE = "E-BPF-021"
-"""Code of the notices with which the tap begins."""
-_ROOM = 64
-"""Batches of the tap that may wait for the screen."""
 
 
 def open_feed(request: FeedRequest, kube: Kube | None) -> AsyncGenerator[Told, None]:
@@ -32,7 +28,9 @@ def open_feed(request: FeedRequest, kube: Kube | None) -> AsyncGenerator[Told, N
     if request.choice.kind == "file":
         return _recording(request)
     if request.choice.kind == "tap":
-        return _tap(request, kube)
+        from installer.wiring.tap_feed import open_tap
+
+        return open_tap(kube, filters=request.filters)
     wanted = FlowRequest(filters=request.filters, number=request.last, follow=True)
     return _hubble(request.choice.target, kube).events(wanted)
 
@@ -49,46 +47,6 @@ def _hubble(server: str, kube: Kube | None) -> FlowFeed:
             "there is no cluster to take flows from", fix="Connect to one, or name a server.", code="E-FLOW-063"
         )
     return feed_of(kube, options=options)
-
-
-async def _tap(request: FeedRequest, kube: Kube | None) -> AsyncGenerator[Told, None]:
-    from installer.domain.tap.directory import Directory
-    from installer.wiring.tap import Names, TapOptions, named, tap_source
-
-    told: asyncio.Queue[Told | None] = asyncio.Queue()
-    room = asyncio.Semaphore(_ROOM)
-    directory = Directory()
-
-    def ready(notes: Sequence[str]) -> None:
-        told.put_nowait(Connected(source.name))
-        for note in notes:
-            told.put_nowait(Notice(TAP_NOTE, note))
-
-    source = tap_source(TapOptions(), directory, ready)
-
-    async def pump() -> None:
-        try:
-            async with aclosing(source.batches(FlowRequest(filters=request.filters, follow=True))) as batches:
-                async for answers in batches:
-                    await room.acquire()
-                    told.put_nowait(Flows(answers))
-        finally:
-            told.put_nowait(None)
-
-    names = Names(kube) if kube is not None else None
-    async with named(
-        directory, names, lambda problem: told.put_nowait(Notice(problem.code, problem.what, problem.why))
-    ):
-        pumping = asyncio.ensure_future(pump())
-        try:
-            while (item := await told.get()) is not None:
-                if isinstance(item, Flows):
-                    room.release()
-                yield item
-            await pumping
-        finally:
-            pumping.cancel()
-            await asyncio.wait([pumping])
 
 
 async def _recording(request: FeedRequest) -> AsyncGenerator[Told, None]:

@@ -73,6 +73,15 @@ class Comparison:
             if key is not None and key not in into and any(self._is_pod(address) for address, _ in key[1]):
                 into[key] = flow
 
+    def __len__(self) -> int:
+        return len(self._kernel) + len(self._hubble)
+
+    def snapshot(self) -> Comparison:
+        """Return what was collected up to now, for another thread."""
+        copy = Comparison(self._is_pod)
+        copy._kernel, copy._hubble = dict(self._kernel), dict(self._hubble)
+        return copy
+
     def result(self, since: str = "", until: str = "~") -> Result:
         """Return what was found.
 

@@ -17,7 +17,8 @@ from installer.adapters.bpf.child.program import Loaded, Wish, load
 from installer.adapters.bpf.child.refusal import Refusal
 
 _POLL = 0.05
-_ROWS = 2000
+_ROWS = 500
+"""Rows a frame: their reader, a screen perhaps, takes a frame at once."""
 _LOSSES = ("created", "shed", "events", "unread")
 
 
