@@ -43,11 +43,19 @@ def call(command: int, attributes: bytes) -> int:
     Raises:
         BpfError: the kernel refused; ``ENOSYS`` where the machine's number of the call is not known.
     """
+    return exchange(command, ctypes.create_string_buffer(attributes, len(attributes)))
+
+
+def exchange(command: int, attributes: ctypes.Array[ctypes.c_char]) -> int:
+    """Make a call whose attributes the kernel may also write to, and return its result.
+
+    Raises:
+        BpfError: as for ``call``.
+    """
     number = _NUMBERS.get(platform.machine())
     if number is None:
         raise BpfError(errno.ENOSYS)
-    buffer = ctypes.create_string_buffer(attributes, len(attributes))
-    result = int(_libc.syscall(number, command, buffer, len(attributes)))
+    result = int(_libc.syscall(number, command, attributes, len(attributes)))
     if result < 0:
         raise BpfError(ctypes.get_errno())
     return result

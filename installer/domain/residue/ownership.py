@@ -148,7 +148,9 @@ def _mount(item: Item, scope: Scope) -> str:
 def _pin(item: Item, scope: Scope) -> str:
     del scope
     name = item.name
-    return CILIUM if _under(name, "/sys/fs/bpf/cilium") or name.startswith("/sys/fs/bpf/tc/globals/cilium_") else ""
+    if _under(name, "/sys/fs/bpf/cilium") or name.startswith("/sys/fs/bpf/tc/globals/cilium_"):
+        return CILIUM
+    return CILIUM if item.facts.get("empty") and _under(name, "/sys/fs/bpf/tc") else ""
 
 
 def _cgroup(item: Item, scope: Scope) -> str:
@@ -158,6 +160,8 @@ def _cgroup(item: Item, scope: Scope) -> str:
 
 def _file(item: Item, scope: Scope) -> str:
     name, path = item.name, PurePosixPath(item.name)
+    if _under(name, *scope.keep):
+        return ""
     if name in _service_files(scope) or _under(name, scope.data_dir, "/etc/rancher/k3s", "/etc/rancher/node", *_TREES):
         return K3S
     if name == SYSCTL_FILE or _under(name, *_CILIUM_TREES):

@@ -23,6 +23,7 @@ class Scope:
         context: its name there.
         wrote: files that beeyard wrote.
         arrived: files that came into the folders of CNI while beeyard installed.
+        keep: paths of the cluster that are to stay.
         known: whether there is a record of an install; without it, only rules tell what is ours.
     """
 
@@ -35,6 +36,7 @@ class Scope:
     context: str = ""
     wrote: tuple[str, ...] = ()
     arrived: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
     known: bool = False
 
     def to_dict(self) -> dict[str, Any]:
@@ -44,7 +46,7 @@ class Scope:
 
 def from_dict(data: Mapping[str, Any]) -> Scope:
     """Read the JSON form."""
-    lists = {name: tuple(data[name]) for name in ("pod_cidrs", "wrote", "arrived") if name in data}
+    lists = {name: tuple(data[name]) for name in ("pod_cidrs", "wrote", "arrived", "keep") if name in data}
     return Scope(**{**data, **lists})
 
 

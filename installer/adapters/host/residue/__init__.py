@@ -1,0 +1,1 @@
+"""Areas of the host: each looks at its things, takes ours away, and puts back what was changed."""
