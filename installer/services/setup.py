@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,10 +26,13 @@ from installer.domain.setup.judgement import Found, Judgement, Look, judge
 from installer.domain.setup.note import Note
 from installer.domain.setup.reading import registry_of
 from installer.domain.spec import ClusterSpec
+from installer.pipeline.cluster_there import cluster_facts
 from installer.pipeline.run import Options, Tools
 from installer.ports.host import Files
 from installer.services.install import InstallService
 
+KUBECONFIG = Path("/etc/rancher/k3s/k3s.yaml")
+"""k3s' own kubeconfig."""
 _UNREACHABLE = ("E-WEB-001", "E-WEB-003", "E-WEB-005")
 """Codes of a server that does not answer, as opposed to one that refuses."""
 
@@ -107,6 +110,8 @@ class SetupService:
         """Look at the host; nothing is changed, and root is not needed."""
         async with self.install.tools(spec, self.environment) as tools:
             facts, record = await tools.probe.gather(), self._installed(tools)
+            if facts.k3s.pid and self.root:
+                facts = replace(facts, cluster=await cluster_facts(tools.kubes, KUBECONFIG))
             return Look(facts, ours=bool(record.service), k3s_version=record.k3s_version)
 
     def _installed(self, tools: Tools) -> installed.Installed:

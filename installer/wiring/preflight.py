@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from installer.adapters.host.files import LocalFiles
+from installer.domain import proxy
+from installer.domain.preflight.surroundings import Source
 from installer.domain.setup.judgement import Look
 from installer.domain.spec import ClusterSpec
 from installer.services.setup import SetupService
@@ -15,3 +18,18 @@ async def look(spec: ClusterSpec) -> Look:
     """Look at this host, its kernel included."""
     setup = SetupService(install_service(), LocalFiles(), dict(os.environ), STATE, root=os.geteuid() == 0)
     return await setup.look(spec)
+
+
+async def knock(spec: ClusterSpec, urls: dict[str, str]) -> tuple[Source, ...]:
+    """Ask the sources of downloads whether they are there, as a download would."""
+    from installer.adapters.web.knock import knock as ask
+
+    environment, downloads = dict(os.environ), spec.downloads
+    variables = proxy.variables(spec, environment)
+    return await ask(
+        urls,
+        proxy=downloads.proxy or "",
+        no_proxy=variables.get("NO_PROXY", ""),
+        ca_file=Path(downloads.ca_file) if downloads.ca_file else None,
+        environment=environment,
+    )

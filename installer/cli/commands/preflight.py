@@ -24,6 +24,7 @@ from installer.domain.errors import ExitCode
 @config_options
 @click.option("--kernel", is_flag=True, help="Show what came of trying every feature of the kernel that Cilium uses.")
 @click.option("--no-hubble", is_flag=True, help="Leave Hubble out.")
+@click.option("--skip-sources", is_flag=True, help="Do not ask the sources of downloads whether they are there.")
 @click.option("--allow-unsupported", is_flag=True, help="As for install.")
 @output_option("text", "json")
 def command(**options: Any) -> int:
@@ -39,11 +40,18 @@ def command(**options: Any) -> int:
 async def _examine(options: dict[str, Any]) -> int:
     from installer.cli.render_preflight import render
     from installer.services.preflight import examine
-    from installer.wiring.preflight import look
+    from installer.wiring.cluster import known_releases
+    from installer.wiring.preflight import knock, look
 
     off = [Layer("--no-hubble", nest(("spec", "hubble", "enabled"), False))] if options["no_hubble"] else []
     spec = load(options, off).document.spec
-    found = await examine(look, spec, allow_unsupported=options["allow_unsupported"])
+    found = await examine(
+        look,
+        spec,
+        table=known_releases(),
+        knock=None if options["skip_sources"] else knock,
+        allow_unsupported=options["allow_unsupported"],
+    )
     if options["output_format"] == "text":
         output.data(render(found, kernel=options["kernel"]))
     else:

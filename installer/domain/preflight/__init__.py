@@ -6,6 +6,8 @@ added to its ``CHECKS``.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from installer.domain.preflight import cluster, filters, keepers, kernel, machine, network, running, standing
 from installer.domain.preflight.facts import (
     Address,
@@ -18,6 +20,7 @@ from installer.domain.preflight.facts import (
     Route,
 )
 from installer.domain.preflight.findings import Finding, Level, Port, Wanted, default_ports
+from installer.domain.preflight.fixes import fixes
 
 __all__ = [
     "Address",
@@ -51,5 +54,7 @@ _ORDER = {Level.ERROR: 0, Level.WARNING: 1, Level.INFO: 2}
 
 def check(facts: HostFacts, wanted: Wanted) -> list[Finding]:
     """Judge a host; errors first, then warnings, then notes, each in the order of the checks."""
-    findings = [finding for one in CHECKS for finding in one(facts, wanted)]
+    found = [finding for one in CHECKS for finding in one(facts, wanted)]
+    safe = {fix.code for fix in fixes(found, facts, wanted)}
+    findings = [replace(finding, fixable=finding.code in safe) for finding in found]
     return sorted(findings, key=lambda finding: _ORDER[finding.level])

@@ -5,9 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from installer.domain.preflight.facts import CniConfig, FoundK3s, HostFacts
 from installer.domain.preflight.findings import Finding, Level, Wanted
+
+FLANNEL_LINKS: Final = ("flannel.1", "flannel-v6.1", "flannel-wg", "flannel-wg-v6", "cni0")
+"""Links that flannel and its bridge plugin make."""
 
 
 def check_k3s(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
@@ -66,7 +70,7 @@ def describe(k3s: FoundK3s) -> str:
 
 def check_flannel_links(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
     """Links of a flannel whose k3s is gone."""
-    left = [link.name for link in facts.links if link.name in ("flannel.1", "flannel-v6.1", "flannel-wg", "cni0")]
+    left = [link.name for link in facts.links if link.name in FLANNEL_LINKS]
     if left and not facts.k3s.present and not wanted.ours:
         yield Finding(
             "E-PRE-033",

@@ -61,6 +61,11 @@ def check_several_ways(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
         )
 
 
+def is_pod_link(name: str) -> bool:
+    """Whether a link is Cilium's own."""
+    return bool(_OWN_LINKS.fullmatch(name))
+
+
 def _is_vpn(facts: HostFacts, device: str) -> bool:
     kind = next((link.kind for link in facts.links if link.name == device), "")
     return kind in _VPN_KINDS or bool(_VPN_NAMES.fullmatch(device))

@@ -200,7 +200,7 @@ def check_sources(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
                 Level.WARNING if wanted.ours else Level.ERROR,
                 source.name,
                 f"{source.name} cannot be reached{by}",
-                f"{source.url}: {source.trouble}",
+                source.trouble if source.url in source.trouble else f"{source.url}: {source.trouble}",
                 "open the way there, set downloads.proxy or a mirror (spec.downloads), or install from a bundle",
             )
 

@@ -8,6 +8,7 @@ from typing import Any
 from installer.domain import proxy
 from installer.domain.kernel.settings import settings_of, value
 from installer.domain.preflight.findings import Wanted, default_ports
+from installer.domain.releases import Releases
 from installer.domain.spec import ClusterSpec
 
 
@@ -60,6 +61,12 @@ def wanted_by(
         proxy=spec.downloads.proxy or "",
         no_proxy=(*spec.downloads.no_proxy, *proxy.exceptions(spec)),
     )
+
+
+def gateway_release(table: Releases, spec: ClusterSpec) -> str:
+    """Return the Gateway API release that the wanted Cilium works with; empty where it is not known."""
+    minor = ".".join(spec.cilium.version.removeprefix("v").split(".")[:2])
+    return table.minors[minor].gateway_api.version if minor in table.minors else ""
 
 
 def _tunnel(values: Mapping[str, Any]) -> dict[str, Any]:

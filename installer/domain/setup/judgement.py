@@ -12,7 +12,7 @@ from installer.domain.errors import BeeyardError
 from installer.domain.kernel.judgement import setting_path
 from installer.domain.preflight import Finding, HostFacts, Level
 from installer.domain.preflight.network import free_range
-from installer.domain.preflight.wanted import wanted_by
+from installer.domain.preflight.wanted import gateway_release, wanted_by
 from installer.domain.releases import Releases, Support, check_kubernetes
 from installer.domain.setup.catalog import BY_ID, owner_of
 from installer.domain.setup.form import Form
@@ -114,7 +114,7 @@ def judge(form: Form, table: Releases, look: Look | None = None, found: Found | 
         *_contradictions(form.answers, reading.spec),
         *_versions(form.answers, reading.spec, table, look, found),
         *((key, note) for key, notes in found.notes.items() for note in notes),
-        *(_preflight(form.answers, reading.spec, look, found) if look else ()),
+        *(_preflight(form.answers, reading.spec, look, found, gateway_release(table, reading.spec)) if look else ()),
     ]
     return Judgement(reading.spec, _by_question(said, form.answers))
 
@@ -168,9 +168,11 @@ def _versions(
         yield key, Note(level, support.what, fix=support.fix)
 
 
-def _preflight(answers: Answers, spec: ClusterSpec, look: Look, found: Found) -> Iterator[tuple[str, Note]]:
+def _preflight(
+    answers: Answers, spec: ClusterSpec, look: Look, found: Found, gateway_api: str
+) -> Iterator[tuple[str, Note]]:
     version = look.k3s_version or found.k3s_version or spec.k3s.version or ""
-    wanted = wanted_by(spec, ours=look.ours, k3s_version=version)
+    wanted = wanted_by(spec, ours=look.ours, k3s_version=version, gateway_api=gateway_api)
     for finding in preflight.check(look.facts, wanted):
         if finding.code not in _SAID_ELSEWHERE and not (finding.code == "E-PRE-021" and spec.k3s.node_name):
             yield _question_of(finding, answers, spec), Note.of_finding(finding)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from installer.domain import preflight
 from installer.domain.errors import RefusedError
 from installer.domain.plan import Change
 from installer.domain.preflight import Finding, HostFacts, Level, Wanted
-from installer.domain.preflight.wanted import wanted_by
+from installer.domain.preflight.wanted import gateway_release, wanted_by
 from installer.domain.spec_checks import check as spec_check
 from installer.pipeline.chart_values import merged_user_values
+from installer.pipeline.cluster_there import cluster_facts
 from installer.pipeline.run import Run
 
 
@@ -27,7 +28,10 @@ class PreflightStep:
 
     async def gather(self, run: Run) -> None:
         """Look at the host."""
-        self._facts = await run.tools.probe.gather()
+        facts = await run.tools.probe.gather()
+        if facts.k3s.pid and run.tools.files.read(run.kubeconfig) is not None:
+            facts = replace(facts, cluster=await cluster_facts(run.tools.kubes, run.kubeconfig))
+        self._facts = facts
 
     async def check(self, run: Run) -> list[Change]:
         """Refuse what cannot work; keep warnings for the plan."""
@@ -129,6 +133,7 @@ def wanted(run: Run) -> Wanted:
         k3s_version=_known_version(run),
         allow_unsupported=run.options.allow_unsupported,
         values=merged_user_values(run.spec),
+        gateway_api=gateway_release(run.table, run.spec),
     )
 
 
