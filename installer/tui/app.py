@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -157,6 +158,9 @@ class Cockpit(App[int]):
         for one in self.areas:
             self._screens.setdefault(one.id, one.load())
         self.call_from_thread(self._apply_keymap)
+        # What is there now stays: collections of garbage, of which one takes longer than a key may, pass over it.
+        gc.freeze()
+        gc.set_threshold(10_000, 20, 50)
 
     @work(group="resume", exit_on_error=False)
     async def _offer_resume(self) -> None:
