@@ -17,12 +17,15 @@ COMMANDS = {
     "preflight": ("installer.cli.commands.preflight", "Look at this host and its kernel before an install."),
     "install": ("installer.cli.commands.install", "Make this host a k3s cluster with Cilium and Hubble."),
     "status": ("installer.cli.commands.status", "Show the state of a cluster's nodes, Cilium and Hubble."),
+    "doctor": ("installer.cli.commands.doctor", "Find out what is wrong with this host and cluster, and the fix."),
+    "sysdump": ("installer.cli.commands.sysdump", "Collect everything for a support case in one file, without secrets."),
     "verify": ("installer.cli.commands.verify", "Prove the network with real connections and a policy."),
     "observe": ("installer.cli.commands.observe", "Watch flows: everything of `hubble observe`, and more."),
     "tap": ("installer.cli.commands.tap", "Watch this node's flows and drops straight from the kernel."),
     "policy": ("installer.cli.commands.policy", "Check, try out, change and draw network policies."),
     "hubble": ("installer.cli.commands.hubble", "Look at Hubble, reach it, and switch it on or off."),
     "tui": ("installer.cli.commands.tui", "Open the cockpit, as beeyard alone does on a terminal."),
+    "guard": ("installer.cli.commands.guard", "See what guards this host's network, use it, or take it off."),
     "config": ("installer.cli.commands.config", "Make, check and show beeyard.yaml and the Helm values."),
 }
 """Module and one-line help by command; modules are imported when their command is called."""

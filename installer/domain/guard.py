@@ -44,7 +44,8 @@ class Reach:
     Attributes:
         route: the way there: link, next hop and our address; empty where there is none.
         connected: the session's TCP connection is established.
-        heard: milliseconds since the other side last acknowledged or sent something, None where that is unknown.
+        heard: milliseconds since the other side last acknowledged or sent something, None where the kernel does not
+            tell (then the way there is all that counts).
         waiting: segments that the other side has not acknowledged.
     """
 
@@ -66,7 +67,7 @@ def unreached(before: Reach, now: Reach, since: float) -> str:
         return "the SSH connection is gone" if before.connected else ""
     if now.route != before.route:
         return f"the way to the SSH client changed from {before.route or 'none'} to {now.route or 'none'}"
-    if now.heard is not None and now.heard <= since * 1000:
+    if now.heard is None or now.heard <= since * 1000:
         return ""
     return "the SSH client was not heard since the change" + (f"; {now.waiting} segments wait" if now.waiting else "")
 

@@ -9,7 +9,7 @@ ours, puts it back when the time is over, unless the guard was taken off. Whoeve
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -98,7 +98,11 @@ class Guard(Protocol):
         """Return what the last restore did, None where none happened since the guard before."""
         ...
 
-    async def reach(self, session: Session) -> Reach:
+    def session(self, environment: Mapping[str, str]) -> Session | None:
+        """Return the SSH session that drives this process, also below sudo; None where there is none."""
+        ...
+
+    async def reach(self, session: Session, /) -> Reach:
         """Return how the session's other side is reached now."""
         ...
 
