@@ -47,10 +47,24 @@ def error(problem: BeeyardError, *, log: str = "") -> None:
     talk(f"{head} {problem.code}: {printable(problem.what)}")
     for line in printable(problem.why).splitlines():
         talk(f"  {line}")
-    if problem.fix:
+    explained = explanation(problem)
+    for line in explained:
+        talk(line)
+    if problem.fix and not explained:
         talk(f"Fix: {printable(problem.fix)}")
     if log:
         talk(f"Log: {log}")
+
+
+def explanation(problem: BeeyardError) -> list[str]:
+    """Return the lines of the diagnosis that came with an error: cause, evidence, fix; none without one."""
+    found = problem.details.get("diagnosis")
+    if not found:
+        return []
+    from installer.cli.render_doctor import diagnosis_lines
+    from installer.domain.diagnosis import Diagnosis
+
+    return diagnosis_lines(Diagnosis.from_dict(found))
 
 
 def _write(stream: TextIO, text: str) -> None:

@@ -28,6 +28,7 @@ def render(status: Status) -> str:
         _section("Versions", _pairs(status.versions.items())),
         _section("Certificates", _certificates(status.certificates)),
         _section("Images", _images(status.workloads)),
+        _section("Cause", _cause(status)),
         _section("Errors", _notices(status.errors)),
         _section("Warnings", _notices(status.warnings)),
         _section("Hints", _notices(status.hints)),
@@ -185,6 +186,17 @@ def _unread(status: Status) -> list[str]:
 
 def _images(workloads: Sequence[WorkloadStatus]) -> list[str]:
     return _pairs((one.name, f"{image} x{count}") for one in workloads for image, count in one.images.items())
+
+
+def _cause(status: Status) -> list[str]:
+    """Return what is to be mended first, where the errors have a cause behind them."""
+    cause = status.diagnosis.cause
+    if cause is None or not cause.code.startswith("E-DIA-"):
+        return []
+    lines = _wrap(f"{cause.what} [{cause.code}]")
+    if cause.evidence:
+        lines += _wrap(f"Found in {cause.where}: {cause.evidence}", _INDENT * 2, _INDENT * 2)
+    return lines + _wrap(f"Fix: {cause.fix}", _INDENT * 2, _INDENT * 2)
 
 
 def _notices(notices: Sequence[Notice]) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from installer.domain.diagnosis import Cause, Diagnosis
 from installer.domain.errors import BeeyardError
 from installer.domain.events import (
     Event,
@@ -172,6 +173,9 @@ class RunView:
         self._write(at, self._failed_step, "error", f"{error.code} {error.what}")
         for line in filter(None, error.why.splitlines()):
             self._write(at, self._failed_step, "error", f"  {line}")
+        if cause := cause_of(error):
+            self._write(at, self._failed_step, "error", f"cause {cause.code}: {cause.what}")
+            self._write(at, self._failed_step, "error", f"  found in {cause.where}: {cause.evidence}")
         self._end(at, ok=False)
 
     def stop(self, at: float) -> None:
@@ -265,6 +269,12 @@ class RunView:
     def _write(self, at: float, step: str, level: str, text: str) -> None:
         for line in text.splitlines() or [""]:
             self.log.add(LogEntry(at, step, level, line))
+
+
+def cause_of(error: BeeyardError) -> Cause | None:
+    """Return the cause that was found for an error, None where none was."""
+    found = error.details.get("diagnosis")
+    return Diagnosis.from_dict(found).cause if found else None
 
 
 def _readiness_lines(snapshot: Snapshot) -> Iterator[tuple[str, str, str]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from installer.domain.diagnosis import Diagnosis
 from installer.domain.overview import (
     CertificateStatus,
     NamespaceStatus,
@@ -222,6 +223,7 @@ class Status:
         versions: versions by component.
         hints: updates and combinations of versions that are worth knowing.
         events: recent Warning events, newest first.
+        diagnosis: causes of what is not as it should be.
     """
 
     server: str
@@ -249,6 +251,7 @@ class Status:
     versions: Versions = field(default_factory=dict)
     hints: tuple[Notice, ...] = ()
     events: tuple[WarningEvent, ...] = ()
+    diagnosis: Diagnosis = field(default_factory=Diagnosis)
 
     @property
     def ready(self) -> bool:
@@ -257,8 +260,9 @@ class Status:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form, in camelCase, with ``ready`` on top."""
-        found = {name: value for name, value in asdict(self).items() if name != "snapshot"}
-        return {"ready": self.ready, **_camel(found), "readiness": self.snapshot.to_dict()}
+        found = {name: value for name, value in asdict(self).items() if name not in ("snapshot", "diagnosis")}
+        judged = {"readiness": self.snapshot.to_dict(), "diagnosis": self.diagnosis.to_dict()}
+        return {"ready": self.ready, **_camel(found), **judged}
 
 
 def _camel(value: Any, *, free: bool = False) -> Any:

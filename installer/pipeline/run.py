@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from installer.domain.diagnosis import Diagnosis
 from installer.domain.errors import BeeyardError
 from installer.domain.events import Event, LogLine, StepProgress
 from installer.domain.installed import Installed
@@ -71,6 +72,7 @@ class Tools:
     now: Callable[[], float]
     wait_ready: Callable[[Run, float], Awaitable[str]]
     prove: Callable[[Run], Awaitable[str]]
+    explain: Callable[[Run, BeeyardError], Awaitable[Diagnosis | None]] | None = None
 
 
 class Artifacts:

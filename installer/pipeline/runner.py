@@ -81,9 +81,11 @@ class Runner:
                     await self._step(step, plan, journal)
             ok = True
         except BaseExceptionGroup as errors:
+            error = next(_leaves(errors))
+            await self._explain(error)
             if run.options.undo_on_failure:
                 await self.undo(journal)
-            raise next(_leaves(errors)) from None
+            raise error from None
         finally:
             run.group = None
             seconds = run.tools.now() - started
@@ -94,6 +96,14 @@ class Runner:
                 )
             )
         return self.result
+
+    async def _explain(self, error: BaseException) -> None:
+        """Look for the cause while all is still as the failure left it, and add it to the error."""
+        if self._run.tools.explain is None or not isinstance(error, BeeyardError):
+            return
+        found = await self._run.tools.explain(self._run, error)
+        if found is not None:
+            error.details["diagnosis"] = found.to_dict()
 
     async def _step(self, step: Step, plan: Plan, journal: Journal) -> None:
         run = self._run

@@ -29,6 +29,7 @@ from installer.pipeline.run import Tools
 from installer.ports.host import Processes, ServiceKind
 from installer.ports.store import RunLog
 from installer.services import proofs
+from installer.services.explain import explain
 from installer.services.install import InstallService
 from installer.wiring.cluster import LazyHubbles, LazyKubes, network_proof
 from installer.wiring.sources import ReleaseSources
@@ -90,6 +91,7 @@ async def tools(spec: ClusterSpec, environment: Mapping[str, str], redactor: Red
             now=time.time,
             wait_ready=lambda run, timeout: proofs.wait(run, hubbles, timeout),
             prove=lambda run: proofs.prove(run, hubbles, network_proof),
+            explain=explain,
         )
 
 

@@ -110,10 +110,10 @@ async def test_a_red_row_leads_to_cause_evidence_and_fix(cockpit: Open) -> None:
     async with opened(cockpit, troubled()) as app:
         await app.press("p", "enter")
         assert isinstance(app.pilot.app.screen, DetailDialog)
-        for words in ("E-POD-003", "Evidence", "Back-off pulling image", "Fix", "Check the image's name"):
+        for words in ("E-DIA-029", "Evidence", "Back-off pulling image", "Fix", "registries.yaml"):
             assert words in app.text
         await app.press("c")
-        assert "E-POD-003" in app.pilot.app.clipboard
+        assert "E-DIA-029" in app.pilot.app.clipboard
         await app.press("escape")
         assert app.focused == "problems"
 

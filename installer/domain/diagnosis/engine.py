@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from installer.domain.diagnosis.cause import Cause, Diagnosis
-from installer.domain.diagnosis.evidence import Evidence
+from installer.domain.diagnosis.evidence import LOGS, Evidence
 from installer.domain.diagnosis.parts import Part, depth, needs, part_of
 from installer.domain.diagnosis.rule import Rule
 from installer.domain.diagnosis.table import RULES
@@ -36,8 +36,8 @@ def diagnose(
 def _judge(rule: Rule, lines: Sequence[Evidence], ready: Collection[Part]) -> Cause | None:
     if any(clue.is_in(lines) for clue in rule.unless) or not all(clue.is_in(lines) for clue in rule.also):
         return None
-    hits = [hit for hit in _hits(rule, lines) if rule.lasting or hit[2] not in ready]
-    if len(hits) < rule.lines:
+    hits = list(_hits(rule, lines))
+    if len(hits) < rule.lines or not any(rule.lasting or _is_present(line, part, ready) for line, _, part in hits):
         return None
     line, words, part = hits[0]
     return Cause(
@@ -52,6 +52,11 @@ def _judge(rule: Rule, lines: Sequence[Evidence], ready: Collection[Part]) -> Ca
         subject=line.subject,
         count=len({id(one) for one, _, _ in hits}),
     )
+
+
+def _is_present(line: Evidence, part: Part, ready: Collection[Part]) -> bool:
+    """Whether a line tells of now: logs keep what is over, the rest is read when it is true."""
+    return line.source not in LOGS or part not in ready
 
 
 def _hits(rule: Rule, lines: Sequence[Evidence]) -> Iterator[tuple[Evidence, dict[str, str], Part]]:

@@ -28,6 +28,23 @@ class Source(StrEnum):
     PROBLEM = "problem"
 
 
+LOGS = frozenset(
+    {
+        Source.INIT,
+        Source.AGENT,
+        Source.OPERATOR,
+        Source.ENVOY,
+        Source.RELAY,
+        Source.DNS,
+        Source.POD,
+        Source.K3S,
+        Source.CONTAINERD,
+        Source.KERNEL,
+    }
+)
+"""Sources whose lines may be of the past."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """One line.

@@ -186,11 +186,15 @@ RULES = (
     ),
     Rule(
         "E-DIA-036",
-        None,
-        "the kernel killed {program} for want of memory",
+        Part.AGENT,
+        "the kernel killed a program for want of memory {program}",
         "give the host more memory, or lower what runs on it; a server with Cilium wants more than 2 GB",
         (
-            clue(r"out of memory: killed process \d+ \((?P<program>[^)]+)\)", Source.KERNEL),
+            clue(
+                r"out of memory: killed process \d+ \("
+                r"(?P<program>(cilium|k3s|containerd|hubble|coredns|etcd|kubelet)[^)]*)\)",
+                Source.KERNEL,
+            ),
             clue(r"OOMKilled", Source.PROBLEM, Source.POD, Source.CONDITION),
         ),
     ),

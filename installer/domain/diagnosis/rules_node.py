@@ -79,12 +79,12 @@ RULES = (
                 r"failed to (do request|resolve reference|pull and unpack)", Source.EVENT, Source.PROBLEM, Source.ERROR
             ),
             clue(r'Failed to pull image "(?P<image>[^"]+)"'),
+            clue(r"Back-off pulling image \\?\"(?P<image>[^\"\\]+)"),
             clue(
                 r"^(Err(ImagePull|ImageNeverPull)|ImagePullBackOff|InvalidImageName)\b",
                 Source.PROBLEM,
                 Source.CONDITION,
             ),
-            clue(r"Back-off pulling image \\?\"(?P<image>[^\"\\]+)"),
         ),
         mode=29,
         why="The kubelet tells only of the host asked last; containerd's log tells of all.",

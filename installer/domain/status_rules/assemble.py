@@ -12,6 +12,7 @@ from installer.domain.releases import Releases
 from installer.domain.status import AgentStatus, HelmStatus, Notice, RelayStatus, Status
 from installer.domain.status_rules import namespaces
 from installer.domain.status_rules.agents import agent_errors, agent_warnings
+from installer.domain.status_rules.causes import diagnose_status
 from installer.domain.status_rules.certificates import certificate_notices, has_expired, judge_certificate
 from installer.domain.status_rules.objects import count_pods, node_warnings, read_config, read_nodes, read_workloads
 from installer.domain.status_rules.versions import read_versions, version_hints
@@ -128,6 +129,7 @@ def assemble(read: Readings) -> Status:
         versions=versions,
         hints=tuple(version_hints(versions, read.releases, read.newest_k3s)),
         events=read_warnings(read.events),
+        diagnosis=diagnose_status(read, certificates),
     )
 
 

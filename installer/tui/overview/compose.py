@@ -49,6 +49,7 @@ def _problems(status: Status | None, overview: Overview, error: BeeyardError | N
     if status is not None:
         if overview.lost and error is None:
             rows.append(_lost_row(overview.lost))
+        rows += _cause_rows(status)
         rows += notice_rows(status, status.errors, Level.ERROR, status.snapshot.problems)
         rows += notice_rows(status, status.warnings, Level.WARNING, ())
         rows += [unread_row(one) for one in status.unread_details]
@@ -56,6 +57,23 @@ def _problems(status: Status | None, overview: Overview, error: BeeyardError | N
     return Card(
         "problems", TITLES["problems"], summary, tuple(unique(rows) or [_calm_row(status)]), optional=(1,), share=60
     )
+
+
+def _cause_rows(status: Status) -> list[Row]:
+    """Return what is to be mended first, where the problems below have a cause behind them."""
+    cause = status.diagnosis.cause
+    if cause is None or not cause.code.startswith("E-DIA-"):
+        return []
+    follows = "\n".join(f"{one.code} {one.what}" for one in status.diagnosis.consequences)
+    parts = (
+        ("Cause", cause.why),
+        ("Evidence", cause.evidence),
+        ("In", cause.where),
+        ("Fix", cause.fix),
+        ("Follows", follows),
+    )
+    detail = explain(cause.what, Level.ERROR, *parts, code=cause.code)
+    return [Row(f"cause-{cause.code}", ("cause", cause.code, cause.what), Level.ERROR, detail)]
 
 
 def _calm_row(status: Status | None) -> Row:

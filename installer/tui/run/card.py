@@ -10,7 +10,8 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Button, Static
 
-from installer.domain.run_view import RunView
+from installer.domain.errors import BeeyardError
+from installer.domain.run_view import RunView, cause_of
 from installer.domain.text import printable
 from installer.tui.run.drawn import Drawn
 from installer.tui.run.host import RunState
@@ -75,7 +76,7 @@ def _rows(state: RunState, view: RunView, width: int, *, can_undo: bool) -> list
     error = view.error
     rows: list[tuple[str, str]] = []
     if error is not None:
-        rows += [("Cause", error.why), ("Subject", str(error.details.get("subject", ""))), ("Fix", error.fix)]
+        rows += _diagnosis(error)
     if state is RunState.STOPPED:
         rows.append(
             ("Next", "Everything done so far is kept. Go on starts where it stopped, now or at the next start.")
@@ -85,6 +86,23 @@ def _rows(state: RunState, view: RunView, width: int, *, can_undo: bool) -> list
         rows.append(("Next", f"Retry goes on where it stopped.{undo}"))
     rows.append(("Log", view.log_path))
     return [_row(label, text, max(20, width - LABEL)) for label, text in rows if text]
+
+
+def _diagnosis(error: BeeyardError) -> list[tuple[str, str]]:
+    """Return the cause that was found with its evidence and fix, else what the error says of itself."""
+    cause = cause_of(error)
+    subject = str(error.details.get("subject", ""))
+    if cause is None:
+        return [("Cause", error.why), ("Subject", subject), ("Fix", error.fix)]
+    found = f"{cause.evidence}\n(in {cause.where})" if cause.evidence and cause.where else cause.evidence
+    what = f"{cause.code} {cause.what}" if cause.code != error.code else error.why or cause.what
+    return [
+        ("Cause", what),
+        ("Why", cause.why),
+        ("Found", found if found.partition("\n")[0] != what else ""),
+        ("Subject", cause.subject or subject),
+        ("Fix", cause.fix or error.fix),
+    ]
 
 
 def _row(label: str, text: str, width: int) -> Content:

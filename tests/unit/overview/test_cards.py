@@ -53,11 +53,20 @@ def test_every_red_thing_leads_to_its_explanation() -> None:
 
 
 def test_a_problem_has_its_evidence_apart_and_events_beside_it() -> None:
-    first = cards(troubled())["problems"].rows[0]
+    first = cards(troubled())["problems"].rows[1]
     parts = dict(first.detail.parts)
     assert first.detail.code == "E-POD-003"
     assert 'Back-off pulling image "quay.io/cilium/hubble-relay:v1.16.1"' in parts["Evidence"]
     assert "registry" in parts["Fix"]
+
+
+def test_the_cause_stands_first_with_its_evidence_and_fix() -> None:
+    first = cards(troubled())["problems"].rows[0]
+    parts = dict(first.detail.parts)
+    assert first.detail.code == "E-DIA-029"
+    assert 'Back-off pulling image "quay.io/cilium/hubble-relay:v1.16.1"' in parts["Evidence"]
+    assert "registries.yaml" in parts["Fix"]
+    assert "E-POD-003" in parts["Follows"]
 
 
 def test_a_refusal_names_verb_and_resource_and_hides_nothing_else() -> None:

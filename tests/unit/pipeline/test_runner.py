@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from installer.domain.diagnosis import Diagnosis, Evidence, Source, diagnose
 from installer.domain.errors import BeeyardError, ConnectError, TemporaryError
 from installer.domain.events import Event, StepDone, StepFailed
 from installer.domain.installed import Installed
 from installer.domain.plan import Change
+from installer.domain.run_view import cause_of
 from installer.domain.spec import ClusterSpec
 from installer.pipeline.run import Options, Run, Step, Tools
 from installer.pipeline.runner import RECONNECT, TRIES, Runner
@@ -82,7 +85,7 @@ class Clock:
 
 
 def make_run(events: list[Event], **options: Any) -> Run:
-    tools = cast(Tools, type("FakeTools", (), {"now": Clock()})())
+    tools = cast(Tools, SimpleNamespace(now=Clock(), explain=options.pop("explain", None)))
     return Run(ClusterSpec(), Options(**options), tools, events.append, Installed(), table=cast(Any, None))
 
 
@@ -237,3 +240,19 @@ async def test_an_interruption_is_journalled_and_passed_on() -> None:
         await task
     assert ("step-interrupted", "one") in journal.records
     assert journal.ended is False
+
+
+async def test_a_failure_is_explained_before_anything_is_taken_back() -> None:
+    calls: list[str] = []
+
+    async def explain(run: Run, error: BeeyardError) -> Diagnosis:
+        calls.append(f"explained {error.code} in {run.current}")
+        return diagnose([Evidence(Source.K3S, "log of k3s", "failed to find memory cgroup (v2)")])
+
+    steps = [FakeStep("one", calls), FakeStep("two", calls, fail=[BeeyardError("no", code="E-X-2")])]
+    _, _, error, _ = await execute(steps, explain=explain, undo_on_failure=True)
+    assert calls[-3:] == ["explained E-X-2 in two", "two.undo", "one.undo"]
+    assert isinstance(error, BeeyardError)
+    cause = cause_of(error)
+    assert cause is not None
+    assert cause.mode == 30
