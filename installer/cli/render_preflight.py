@@ -29,7 +29,8 @@ def render(found: Examination, *, kernel: bool) -> str:
 def _findings(findings: list[Finding]) -> Iterator[str]:
     for finding in findings:
         yield from _wrapped(f"{finding.level!s:<8} {finding.code}  ", finding.what)
-        for name, text in (("found", finding.evidence), ("fix", finding.fix)):
+        mended = "beeyard preflight --fix does it" if finding.fixable else ""
+        for name, text in (("found", finding.evidence), ("fix", finding.fix), ("safe", mended)):
             if text:
                 yield from _wrapped(f"{name:>16}: ", text)
     count = Counter(finding.level for finding in findings)

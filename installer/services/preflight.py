@@ -10,6 +10,7 @@ from installer.domain import preflight
 from installer.domain.kernel.judgement import Row
 from installer.domain.kernel.proof import KernelProof
 from installer.domain.preflight import Finding, HostFacts, Level, Wanted
+from installer.domain.preflight.fixes import Fix, fixes
 from installer.domain.preflight.kernel import kernel_rows
 from installer.domain.preflight.surroundings import Source
 from installer.domain.preflight.wanted import gateway_release, wanted_by
@@ -45,6 +46,11 @@ class Examination:
     def ok(self) -> bool:
         """Whether an install may begin."""
         return not any(finding.level is Level.ERROR for finding in self.findings)
+
+    @property
+    def fixes(self) -> list[Fix]:
+        """What can be mended safely."""
+        return fixes(self.findings, self.facts, self.wanted)
 
     def to_dict(self, *, kernel: bool) -> dict[str, Any]:
         """Return the JSON form, with the kernel's features where asked for."""

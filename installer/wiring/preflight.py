@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from installer.adapters.host.files import LocalFiles
@@ -10,6 +11,7 @@ from installer.domain import proxy
 from installer.domain.preflight.surroundings import Source
 from installer.domain.setup.judgement import Look
 from installer.domain.spec import ClusterSpec
+from installer.services.preflight_fixes import FixService
 from installer.services.setup import SetupService
 from installer.wiring.install import STATE, install_service
 
@@ -18,6 +20,17 @@ async def look(spec: ClusterSpec) -> Look:
     """Look at this host, its kernel included."""
     setup = SetupService(install_service(), LocalFiles(), dict(os.environ), STATE, root=os.geteuid() == 0)
     return await setup.look(spec)
+
+
+def fix_service() -> FixService:
+    """Return the service that applies safe fixes to this host."""
+    from installer.adapters.host.changes import LocalChanges
+    from installer.adapters.host.processes import LocalProcesses
+    from installer.adapters.store.lock import FileLock
+
+    files = LocalFiles()
+    changes = LocalChanges(LocalProcesses(), files)
+    return FixService(changes, files, FileLock(STATE), time.time, STATE / "fixes.json")
 
 
 async def knock(spec: ClusterSpec, urls: dict[str, str]) -> tuple[Source, ...]:

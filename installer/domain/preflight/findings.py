@@ -44,7 +44,10 @@ class Finding:
     @property
     def way(self) -> str:
         """What to do, and that we can do it where we can."""
-        return f"{self.fix} (sudo beeyard preflight --fix does it)" if self.fixable else self.fix
+        if not self.fixable:
+            return self.fix
+        safe = "sudo beeyard preflight --fix does it"
+        return safe if self.fix in ("", "nothing") else f"{self.fix} ({safe})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""

@@ -35,7 +35,7 @@ class Note:
     @classmethod
     def of_finding(cls, finding: Finding) -> Note:
         """Return the note of a preflight finding."""
-        return cls(finding.level, finding.what, finding.evidence, finding.fix, finding.code, finding.value)
+        return cls(finding.level, finding.what, finding.evidence, finding.way, finding.code, finding.value)
 
     @classmethod
     def of_problem(cls, problem: SpecProblem) -> Note:

@@ -50,7 +50,7 @@ class PreflightStep:
             raise refusal(errors)
         for finding in findings:
             if finding.level is Level.WARNING:
-                run.warn(f"{finding.what}. {finding.fix}")
+                run.warn(f"{finding.what}. {finding.way}")
         return []
 
     async def apply(self, run: Run) -> None:
@@ -148,10 +148,10 @@ def refusal(errors: list[Finding]) -> RefusedError:
     """Return one error for all findings that stop a run."""
     first = errors[0]
     if len(errors) == 1:
-        return RefusedError(first.what, why=first.evidence, fix=first.fix, code=first.code)
+        return RefusedError(first.what, why=first.evidence, fix=first.way, code=first.code)
     return RefusedError(
         f"{len(errors)} things on this host stand in the way",
-        why="\n".join(f"{item.code} {item.what}: {item.evidence}. {item.fix}" for item in errors),
+        why="\n".join(f"{item.code} {item.what}: {item.evidence}. {item.way}" for item in errors),
         fix="Mend them in any order and run again; nothing was changed.",
         code=first.code,
         details={"findings": [item.to_dict() for item in errors]},
