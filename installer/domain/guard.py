@@ -42,7 +42,7 @@ class Reach:
     """How the other side of a session is reached.
 
     Attributes:
-        route: the way there: link, next hop and our address; empty where there is none.
+        route: the way there from our address: link and next hop; empty where there is none.
         connected: the session's TCP connection is established.
         heard: milliseconds since the other side last acknowledged or sent something, None where the kernel does not
             tell (then the way there is all that counts).

@@ -30,7 +30,7 @@ _KEEPALIVE = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1),
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
 )
-_DST, _SRC, _OIF, _GATEWAY, _PREFSRC = 1, 2, 4, 5, 7
+_DST, _SRC, _OIF, _GATEWAY = 1, 2, 4, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def reach(session: Session) -> Reach:
 
 
 def _route(session: Session) -> str:
-    """Return the way to the other side: link, next hop and our address."""
+    """Return the way from our address to the other side: link and next hop."""
     try:
         with rt.Netlink() as netlink:
             found = netlink.get(rt.GET_ROUTE, _question(session))
@@ -85,11 +85,8 @@ def _route(session: Session) -> str:
     if found is None:
         return ""
     known = dict(rt.attributes(found[12:]))
-    words = [f"dev {_name(rt.u32(known[_OIF]))}"] if _OIF in known else []
-    for word, kind in (("via", _GATEWAY), ("src", _PREFSRC)):
-        if kind in known:
-            words.append(f"{word} {socket.inet_ntop(found[0], known[kind])}")
-    return " ".join(words)
+    via = f" via {socket.inet_ntop(found[0], known[_GATEWAY])}" if _GATEWAY in known else ""
+    return f"dev {_name(rt.u32(known[_OIF]))}{via}" if _OIF in known else "no link"
 
 
 def _question(session: Session) -> bytes:
