@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-_STEPS = 4
+_STEPS = 8
 """Buckets for each doubling: a percentile is told 9 % too high at most."""
 _LEAST = 1_000
 """Nanoseconds of the first bucket."""
