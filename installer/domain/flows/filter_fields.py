@@ -24,6 +24,7 @@ from installer.domain.flows.filter_error import FilterError
 from installer.domain.flows.flow import Enum, Flow, Interface, Layer4, TCPFlags
 from installer.domain.flows.flow_filter import EventTypeFilter
 from installer.domain.flows.go_text import parse_uint, quoted
+from installer.domain.tap.reason_names import KERNEL_REASONS
 
 Test = Callable[[Flow], bool]
 Build = Callable[[Any], Test]
@@ -47,7 +48,7 @@ def verdict(values: Sequence[Enum]) -> Test:
 
 def drop_reason(values: Sequence[Enum]) -> Test:
     """Dropped, for one of the reasons."""
-    wanted = spellings(values, DROP_REASONS)
+    wanted = spellings(values, DROP_REASONS) | {value for value in values if value in KERNEL_REASONS}
     return lambda flow: flow.drop_reason_desc in wanted and flow.verdict in _DROPPED
 
 

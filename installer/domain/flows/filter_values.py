@@ -19,6 +19,7 @@ from installer.domain.flows.enums import (
 from installer.domain.flows.flow import Header, Interface, TCPFlags, Workload
 from installer.domain.flows.flow_filter import EventTypeFilter
 from installer.domain.flows.go_text import parse_uint, quoted
+from installer.domain.tap.reason_names import KERNEL_REASONS
 
 _LISTS: Final = frozenset(
     f"{side}{name}" for name in ("port", "ip", "identity", "namespace") for side in ("", "from-", "to-")
@@ -58,7 +59,7 @@ def parse_value(flag: str, text: str, *, strict: bool) -> Any:
 def _loose_name(flag: str, text: str) -> str:
     name = re.sub(r"[\s-]+", "_", text.strip()).upper()
     table = VERDICTS if flag == "verdict" else DROP_REASONS
-    if name in table:
+    if name in table or (flag != "verdict" and name in KERNEL_REASONS):
         return name
     if text.isascii() and text.isdigit():
         return next((known for known, number in table.items() if number == int(text)), text)
@@ -74,7 +75,7 @@ def _verdict(text: str) -> str:
 def _drop_reason(text: str) -> str:
     if not text:
         raise ValueError("empty --drop-reason-desc value")
-    if text not in DROP_REASONS:
+    if text not in DROP_REASONS and text not in KERNEL_REASONS:
         raise ValueError(f"invalid --drop-reason-desc value: {text}")
     return text
 

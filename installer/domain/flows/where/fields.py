@@ -145,7 +145,14 @@ _ENDPOINT: Final = [
 
 _RECORD: Final = [
     Field("verdict", "verdict", "what became of it", "verdict=dropped", (reads.attribute("verdict"),), ("verdict",)),
-    Field("reason", "reason", "why it was dropped: name or number", "reason=policy_denied", (), ("drop_reason_desc",)),
+    Field(
+        "reason",
+        "reason",
+        "why it was dropped: Hubble's name or number, or the kernel's name",
+        "reason=policy_denied",
+        (reads.drop_reason,),
+        ("drop_reason_desc",),
+    ),
     Field(
         "type", "type", "type of the event, with its sub-type after a colon", "type=trace:to-proxy", (), ("event_type",)
     ),

@@ -27,6 +27,7 @@ from installer.domain.flows.re2 import compile_re2
 from installer.domain.flows.where.fault import FieldValueError, nearest
 from installer.domain.flows.where.fields import Field
 from installer.domain.flows.where.syntax import Compare
+from installer.domain.tap.reason_names import KERNEL_REASONS
 
 Test = Callable[[Any], bool]
 
@@ -288,9 +289,18 @@ def reason_number(value: str) -> int:
     raise FieldValueError(f"{value or 'nothing'} is no drop reason", fix)
 
 
+def kernel_reason(value: str) -> str:
+    """Return the kernel's name of a reason, given in any case; empty for one of Hubble's."""
+    name = re.sub(r"[\s-]+", "_", value.strip()).upper()
+    return name if name in KERNEL_REASONS else ""
+
+
 def _reason(value: str) -> Test:
-    reason_number(value)
-    return _by_server
+    name = kernel_reason(value)
+    if not name:
+        number = reason_number(value)
+        name = next((known for known, found in DROP_REASONS.items() if found == number), str(number))
+    return lambda has: has == name
 
 
 def _type(value: str) -> Test:
@@ -332,7 +342,8 @@ def _query(value: str) -> Test:
     return lambda has: test(has.removesuffix("."))
 
 
-REASONS: Final = tuple(name.lower() for name in DROP_REASONS)
+REASONS: Final = tuple(name.lower() for name in (*DROP_REASONS, *sorted(KERNEL_REASONS)))
+"""Hubble's, then the kernel's, which the tap tells."""
 _TRUTH: Final = ("yes", "no", "true", "false")
 _TYPES: Final = (*EVENT_TYPES, *(f"trace:{point}" for point in TRACE_POINTS))
 

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
+from installer.domain.flows.drop_reasons import DROP_REASON
 from installer.domain.flows.filter_fields import ports
 from installer.domain.flows.filter_l7 import http
 from installer.domain.flows.flow import DNS, Endpoint, Flow
 from installer.domain.flows.label_selector import Labels, find_value
+from installer.domain.flows.names import VERDICT, name_of
 from installer.domain.flows.request_uri import uri_path
 
 Get = Callable[[Flow], Any]
@@ -47,6 +49,14 @@ def port(side: str) -> Get:
 def dns_names(side: str) -> Get:
     """Read a side's DNS names."""
     return attrgetter(f"{side}_names")
+
+
+def drop_reason(flow: Flow) -> str | None:
+    """Read the name of why it was dropped."""
+    if name_of(flow.verdict, VERDICT) != "DROPPED":
+        return None
+    reason = flow.drop_reason_desc
+    return DROP_REASON.get(reason, str(reason)) if isinstance(reason, int) else reason or None
 
 
 def labels(side: str) -> Get:

@@ -16,7 +16,7 @@ from installer.domain.flows.flow_filter import FlowFilter
 from installer.domain.flows.label_selector import parse_selector
 from installer.domain.flows.name_patterns import compile_fqdns, compile_node_names
 from installer.domain.flows.where.fields import Field
-from installer.domain.flows.where.kinds import identity_number, reason_number
+from installer.domain.flows.where.kinds import identity_number, kernel_reason, reason_number
 from installer.domain.flows.where.syntax import Compare
 
 Said = tuple[Any, bool]
@@ -107,7 +107,9 @@ def _label(field: Field, value: str) -> Said | None:
     return (text, True) if len(requirements) == 1 and requirements[0].values == (value,) else None
 
 
-def _reason(_field: Field, value: str) -> Said:
+def _reason(_field: Field, value: str) -> Said | None:
+    if kernel_reason(value):
+        return None  # no server of Hubble's knows it
     number = reason_number(value)
     return next((name for name, known in DROP_REASONS.items() if known == number), number), True
 

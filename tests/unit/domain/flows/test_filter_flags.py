@@ -183,6 +183,7 @@ def test_goes_beyond_hubble_unless_strict(text: str, strict_reason: str) -> None
 
 def test_additions_mean_what_they_say() -> None:
     assert _read("--verdict audit,Error") == FilterSet((FlowFilter(verdict=("AUDIT", "ERROR")),))
+    assert _read("--drop-reason-desc netfilter_drop").whitelist[0].drop_reason_desc == ("NETFILTER_DROP",)
     assert _read("--drop-reason-desc 133,'policy deny'").whitelist[0].drop_reason_desc == (
         "POLICY_DENIED",
         "POLICY_DENY",

@@ -75,6 +75,8 @@ RULES: list[tuple[Flow, dict[str, Any], bool]] = [
     (Flow(verdict=99), {"verdict": (99,)}, True),
     (DROPPED, {"drop_reason_desc": ("POLICY_DENIED",)}, True),
     (DROPPED, {"drop_reason_desc": (133,)}, True),
+    (DROPPED, {"drop_reason_desc": ("NETFILTER_DROP",)}, False),
+    (Flow(verdict="DROPPED", drop_reason_desc="NETFILTER_DROP"), {"drop_reason_desc": ("NETFILTER_DROP", 133)}, True),
     (Flow(drop_reason_desc="POLICY_DENIED"), {"drop_reason_desc": ("POLICY_DENIED",)}, False),
     (Flow(traffic_direction="EGRESS"), {"traffic_direction": ("INGRESS",)}, False),
     (Flow(ip=IP(ip_version="IPv6")), {"ip_version": ("IPv6",)}, True),

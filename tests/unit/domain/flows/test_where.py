@@ -249,3 +249,21 @@ def test_every_field_has_a_working_example() -> None:
         assert where.matches(DENIED) in (True, False)
         assert field.help
     assert all(find_field(name) for name in ALIASES)
+
+
+@pytest.mark.parametrize(
+    ("expression", "matches"),
+    [
+        ("reason=NETFILTER_DROP", [True, False, False, False]),
+        ("reason=netfilter-drop", [True, False, False, False]),
+        ("reason in (netfilter_drop, policy_denied)", [True, True, True, False]),
+        ("reason in (netfilter_drop, 133)", [True, True, True, False]),
+        ("reason!=netfilter_drop", [False, True, True, True]),
+    ],
+)
+def test_reasons_of_the_kernel(expression: str, matches: list[bool]) -> None:
+    flows = [Flow(verdict="DROPPED", drop_reason_desc=reason) for reason in ("NETFILTER_DROP", 133, "POLICY_DENIED")]
+    where = compile_where(expression)
+    assert [where.matches(flow) for flow in (*flows, Flow(verdict="FORWARDED"))] == matches
+    assert not where.pushdown().whitelist  # no server knows them
+    assert not where.exact_on_server
