@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 COMMANDS = {
     "preflight": ("installer.cli.commands.preflight", "Look at this host and its kernel before an install."),
     "install": ("installer.cli.commands.install", "Make this host a k3s cluster with Cilium and Hubble."),
+    "upgrade": ("installer.cli.commands.upgrade", "Upgrade k3s and Cilium, one minor at a time, each step proven."),
+    "uninstall": ("installer.cli.commands.uninstall", "Take the cluster off this host; nothing of it stays."),
     "status": ("installer.cli.commands.status", "Show the state of a cluster's nodes, Cilium and Hubble."),
     "doctor": ("installer.cli.commands.doctor", "Find out what is wrong with this host and cluster, and the fix."),
     "sysdump": ("installer.cli.commands.sysdump", "Collect everything for a support case in one file, without secrets."),

@@ -44,6 +44,7 @@ class CiliumInputs:
         servicelb: k3s' servicelb is on and gives LoadBalancer Services their addresses.
         existing_ipam: IPAM mode of the Cilium that already runs; kept, as it can never change.
         existing_pools: its cluster pools, kept too (mode ``cluster-pool``).
+        upgrade_compatibility: minor that the cluster began with, empty where it was never upgraded.
     """
 
     minor: str
@@ -66,6 +67,7 @@ class CiliumInputs:
     servicelb: bool = False
     existing_ipam: str | None = None
     existing_pools: tuple[str, ...] = ()
+    upgrade_compatibility: str = ""
 
     @property
     def pod_networks(self) -> tuple[str, ...]:
@@ -156,6 +158,8 @@ def computed_values(inputs: CiliumInputs) -> dict[str, Any]:
     }
     if inputs.hubble:
         values |= _hubble_values(inputs)
+    if inputs.upgrade_compatibility:
+        values["upgradeCompatibility"] = inputs.upgrade_compatibility
     return values
 
 

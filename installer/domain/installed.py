@@ -26,6 +26,8 @@ class Installed:
         bundle: digest of the bundle that was installed.
         chart_version: chart of the Helm release as we left it.
         digests: whether images are named by digest.
+        upgrade_compatibility: Cilium minor that the cluster began with, empty until its first upgrade; the chart keeps
+            settings that cannot change under running pods as they were in it.
         verified: digest of the state that the network proof held for.
     """
 
@@ -39,6 +41,7 @@ class Installed:
     bundle: str = ""
     chart_version: str = ""
     digests: bool = True
+    upgrade_compatibility: str = ""
     verified: str = ""
 
     def dump(self) -> bytes:

@@ -12,7 +12,8 @@ class Change:
     """One change to the host or the cluster.
 
     Attributes:
-        kind: ``file``, ``service``, ``download``, ``helm``, or ``proof`` (a check that changes nothing lasting).
+        kind: ``file``, ``service``, ``download``, ``helm``, ``object`` (of the cluster), or ``proof`` (a check that
+            changes nothing lasting).
         action: ``create``, ``update``, ``delete``, ``start``, ``restart``, ``enable``, ``install``, ``upgrade``,
             ``fetch`` or ``run``.
         target: path, service, URL or release.

@@ -104,7 +104,8 @@ class RemovedKey(_Model):
         path: dotted key, with everything below it.
         since: first minor without it.
         replacement: key that took its place.
-        moves: the value may be moved to the replacement as it is.
+        moves: the value may be moved to the replacement as it is, or in ``format``.
+        format: form of a moved value, ``{}`` standing for it.
         message: what to do.
     """
 
@@ -112,6 +113,7 @@ class RemovedKey(_Model):
     since: str
     replacement: str = ""
     moves: bool = False
+    format: str = ""
     message: str = ""
 
 

@@ -15,7 +15,8 @@ from typing import Any
 from installer.domain.chart_keys import KeyNode, nearest_path, unknown_paths
 from installer.domain.releases import Releases, RemovedKey
 
-_ABSENT = object()
+ABSENT = object()
+"""Stands for a value that is not there."""
 
 
 class Level(StrEnum):
@@ -59,14 +60,14 @@ def lint(user: Mapping[str, Any], known: KeyNode, releases: Releases, minor: str
         minor: Cilium minor, such as ``1.20``.
     """
     removed = releases.removed_in(minor)
-    gone = [(rule, tuple(rule.path.split("."))) for rule in removed if value_at(user, rule.path) is not _ABSENT]
+    gone = [(rule, tuple(rule.path.split("."))) for rule in removed if value_at(user, rule.path) is not ABSENT]
     found = [_removed(rule, minor) for rule, _ in gone]
     found += [_unknown(path, known) for path in unknown_paths(user, known) if not _covered(path, gone)]
     found += _removed_values(user, releases, minor)
     found += [
         ValueFinding(Level.WARNING, rule.path, f"deprecated since Cilium {rule.since}", f"Use {rule.replacement}.")
         for rule in releases.deprecated_in(minor)
-        if value_at(user, rule.path) is not _ABSENT
+        if value_at(user, rule.path) is not ABSENT
     ]
     return sorted(found, key=lambda finding: finding.level != Level.ERROR)
 
@@ -76,7 +77,7 @@ def value_at(values: Mapping[str, Any], path: str) -> Any:
     node: Any = values
     for name in path.split("."):
         if not isinstance(node, Mapping) or name not in node:
-            return _ABSENT
+            return ABSENT
         node = node[name]
     return node
 
@@ -107,34 +108,17 @@ def _removed_values(user: Mapping[str, Any], releases: Releases, minor: str) -> 
             )
 
 
-def moved(user: Mapping[str, Any], releases: Releases, minor: str) -> tuple[dict[str, Any], list[str]]:
-    """Return the user's values with renamed keys moved to their new names, and a line for each move.
-
-    Only keys that may move as they are do; a value already at the new place is left alone.
-    """
-    values, notes = _plain(user), []
-    for rule in releases.removed_in(minor):
-        value = value_at(values, rule.path)
-        if rule.moves and value is not _ABSENT and value_at(values, rule.replacement) is _ABSENT:
-            _take(values, rule.path.split("."))
-            _put(values, rule.replacement.split("."), value)
-            notes.append(f"{rule.path} -> {rule.replacement}")
-    return values, notes
-
-
-def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: _plain(child) if isinstance(child, Mapping) else child for key, child in value.items()}
-
-
-def _take(values: dict[str, Any], path: list[str]) -> None:
+def take(values: dict[str, Any], path: list[str]) -> None:
+    """Remove the value at a path, and maps that are empty then."""
     if len(path) > 1:
-        _take(values[path[0]], path[1:])
+        take(values[path[0]], path[1:])
         if values[path[0]]:
             return
     del values[path[0]]
 
 
-def _put(values: dict[str, Any], path: list[str], value: Any) -> None:
+def put(values: dict[str, Any], path: list[str], value: Any) -> None:
+    """Set the value at a path, making the maps on the way."""
     for name in path[:-1]:
         values = values.setdefault(name, {})
     values[path[-1]] = value

@@ -69,7 +69,7 @@ def user_values(spec: ClusterSpec, bundled: tuple[Path, ...] = ()) -> list[tuple
     Raises:
         UsageError: ``E-CILIUM-013`` a file cannot be read or is no mapping.
     """
-    sources = [(str(path), _read(path)) for path in (*bundled, *map(Path, spec.cilium.values_files))]
+    sources = [(str(path), read_values(path)) for path in (*bundled, *map(Path, spec.cilium.values_files))]
     return [*sources, ("spec.cilium.values", dict(spec.cilium.values))]
 
 
@@ -82,7 +82,9 @@ def merged_user_values(spec: ClusterSpec) -> dict[str, Any]:
     return merge_named(user_values(spec)).values
 
 
-def inputs(spec: ClusterSpec, chart: ChartRelease, existing: Existing, *, use_digests: bool) -> CiliumInputs:
+def inputs(
+    spec: ClusterSpec, chart: ChartRelease, existing: Existing, *, use_digests: bool, upgrade_compatibility: str = ""
+) -> CiliumInputs:
     """Return what the values depend on."""
     host, port = api_endpoint(spec.k3s.https_listen_port, ipv4=":" not in spec.k3s.cluster_cidr)
     return CiliumInputs(
@@ -106,6 +108,7 @@ def inputs(spec: ClusterSpec, chart: ChartRelease, existing: Existing, *, use_di
         servicelb="servicelb" not in spec.k3s.disable,
         existing_ipam=existing.ipam,
         existing_pools=existing.pools,
+        upgrade_compatibility=upgrade_compatibility,
     )
 
 
@@ -142,7 +145,12 @@ def examine(
     return [item for item in found if item.level is not Level.ERROR]
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_values(path: Path) -> dict[str, Any]:
+    """Read a file of Helm values.
+
+    Raises:
+        UsageError: ``E-CILIUM-013`` it cannot be read or is no mapping.
+    """
     try:
         data = parse(path.read_text(), str(path)).data
     except OSError as error:

@@ -78,6 +78,18 @@ class Helm(Protocol):
         """End a release's stuck ``pending-*`` state: roll back to the last good revision, or remove the lone record."""
         ...
 
+    async def manifest(self, name: str, namespace: str) -> list[dict[str, Any]]:
+        """Return the objects of the release as it was last rendered; an empty list where there is none."""
+        ...
+
+    async def rollback(self, name: str, namespace: str, revision: int) -> None:
+        """Bring the release back to the chart and values of an earlier revision; does not wait for pods.
+
+        Raises:
+            BeeyardError: ``E-HELM-0xx``.
+        """
+        ...
+
     async def uninstall(self, name: str, namespace: str) -> None:
         """Remove the release; no error where there is none."""
         ...

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from installer.domain.chart_keys import KeyNode, keys_of, parse_keys, union
 from installer.domain.cilium_values import CiliumInputs, compose
 from installer.domain.releases import Releases, parse_releases
-from installer.domain.values_lint import Level, ValueFinding, lint, moved
+from installer.domain.values_lint import Level, ValueFinding, lint
 from installer.domain.values_sense import contradictions
 from tests.support.cilium_combinations import CHART_DATA, layers, load_yaml
 
@@ -173,28 +173,6 @@ def test_every_known_key_passes_unless_a_rule_names_it(path: str) -> None:
 def test_any_map_is_judged_without_a_crash(values: Any) -> None:
     user = values if isinstance(values, dict) else {}
     assert all(isinstance(found, ValueFinding) for found in findings(user))
-
-
-def test_renamed_keys_move() -> None:
-    user = {"masquerade": False, "encryption": {"interface": "eth0", "enabled": True}, "tunnel": "vxlan"}
-    values, notes = moved(user, RELEASES, "1.20")
-    assert values == {
-        "enableIPv4Masquerade": False,
-        "encryption": {"ipsec": {"interface": "eth0"}, "enabled": True},
-        "tunnel": "vxlan",
-    }
-    assert notes == ["masquerade -> enableIPv4Masquerade", "encryption.interface -> encryption.ipsec.interface"]
-    assert user["masquerade"] is False
-
-
-def test_a_value_already_at_the_new_place_stays() -> None:
-    user = {"encryption": {"strictMode": {"enabled": True, "egress": {"enabled": False}}}}
-    assert moved(user, RELEASES, "1.20") == (user, [])
-
-
-def test_moving_leaves_no_empty_map() -> None:
-    values, _ = moved({"operator": {"serviceAccountName": "x"}}, RELEASES, "1.20")
-    assert values == {"serviceAccounts": {"operator": {"name": "x"}}}
 
 
 def test_a_replacement_is_known_in_the_minors_where_it_is_needed() -> None:

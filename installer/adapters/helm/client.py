@@ -175,6 +175,34 @@ class HelmClient:
             return 0
         return max((int(entry["revision"]) for entry in history if str(entry["status"]).lower() in _GOOD), default=0)
 
+    async def manifest(self, name: str, namespace: str) -> list[dict[str, Any]]:
+        """Return the objects of the release as it was last rendered; an empty list where there is none.
+
+        Raises:
+            ConnectError: ``E-HELM-001`` the API cannot be reached.
+        """
+        try:
+            text = await self._command.run(["get", "manifest", name, "--namespace", namespace])
+        except ReleaseAbsentError:
+            return []
+        return await asyncio.to_thread(_documents, text)
+
+    async def rollback(self, name: str, namespace: str, revision: int) -> None:
+        """Bring the release back to the chart and values of an earlier revision; does not wait for pods.
+
+        Raises:
+            BeeyardError: ``E-HELM-016`` there is no such release; others as for ``install_or_upgrade``.
+            ConnectError: ``E-HELM-001`` the API cannot be reached.
+        """
+        try:
+            await self._command.rollback(name, revision, namespace=namespace)
+        except ReleaseAbsentError:
+            raise BeeyardError(
+                f"there is no revision {revision} of release {name} to go back to",
+                fix=f"See helm history {name} -n {namespace}.",
+                code="E-HELM-016",
+            ) from None
+
     async def uninstall(self, name: str, namespace: str) -> None:
         """Remove the release; no error where there is none.
 

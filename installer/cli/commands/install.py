@@ -94,7 +94,7 @@ async def _install(resolved: Resolved, options: dict[str, Any], show: Renderer) 
         needed = bool(plan.changes)
         if needed and not options["yes"]:
             output.talk(plan_text(plan))
-            await _confirm()
+            await confirm()
         elif options["output_format"] == "text":
             for warning in plan.warnings:
                 output.talk(f"warning: {warning}")
@@ -103,7 +103,7 @@ async def _install(resolved: Resolved, options: dict[str, Any], show: Renderer) 
     return ExitCode.OK
 
 
-async def _confirm() -> None:
+async def confirm() -> None:
     """Ask on the terminal; without one there is nobody to ask."""
     if not sys.stdin.isatty():
         raise UsageError(

@@ -20,7 +20,7 @@ from installer.domain.releases import Support, check_kubernetes, newer
 from installer.pipeline import chart_values
 from installer.pipeline.chart_values import Existing
 from installer.pipeline.run import Run
-from installer.ports.cluster import CONFIG_MAPS, CRDS, NODES
+from installer.ports.cluster import CONFIG_MAPS, CRDS, NODES, Kube
 from installer.ports.helm import Release
 
 NAME = "cilium"
@@ -41,7 +41,13 @@ class _ReleaseStep:
     async def gather(self, run: Run) -> None:
         """Read the release and compose the values."""
         existing = await self._look(run)
-        wanted = chart_values.inputs(run.spec, run.chart, existing, use_digests=_digests(run))
+        wanted = chart_values.inputs(
+            run.spec,
+            run.chart,
+            existing,
+            use_digests=_digests(run),
+            upgrade_compatibility=run.installed.upgrade_compatibility,
+        )
         bundled = run.bundle.values if run.bundle else ()
         composed = chart_values.compose_values(run.spec, run.tools.assets, wanted, bundled)
         await self._lint(run, wanted, composed)
@@ -56,15 +62,12 @@ class _ReleaseStep:
             kube = await run.kube()
             if not await kube.healthy():
                 return Existing()
-            nodes = await kube.list(NODES)
-            config = await kube.get(CONFIG_MAPS, "cilium-config", namespace=NAMESPACE)
+            existing = await existing_cilium(kube)
             self._release = run.release = await (await run.helm()).release(NAME, NAMESPACE)
         except ConnectError:
             await run.forget_kube()
             return Existing()
-        data = (config or {}).get("data") or {}
-        pools = tuple(str(data.get("cluster-pool-ipv4-cidr", "")).split())
-        return Existing(ipam=data.get("ipam"), pools=pools, nodes=len(nodes))
+        return existing
 
     async def _lint(self, run: Run, wanted: CiliumInputs, composed: Any) -> None:
         archive = await _chart_at_hand(run)
@@ -157,7 +160,7 @@ class _ReleaseStep:
             raise RefusedError(
                 f"Cilium {release.version} runs here, {run.chart_version} is newer",
                 why="An install never changes the minor of a running Cilium.",
-                fix=f"Set spec.cilium.version: {release.version}.",
+                fix=f"Set spec.cilium.version: {release.version}, or: beeyard upgrade --cilium {run.chart_version}",
                 code="E-CILIUM-012",
             )
 
@@ -239,6 +242,15 @@ def _definition(path: Path, sha256: str, version: str) -> bytes:
             code="E-CILIUM-016",
         )
     return data
+
+
+async def existing_cilium(kube: Kube) -> Existing:
+    """Return what of a running Cilium can never change, and how many nodes there are."""
+    nodes = await kube.list(NODES)
+    config = await kube.get(CONFIG_MAPS, "cilium-config", namespace=NAMESPACE)
+    data = (config or {}).get("data") or {}
+    pools = tuple(str(data.get("cluster-pool-ipv4-cidr", "")).split())
+    return Existing(ipam=data.get("ipam"), pools=pools, nodes=len(nodes))
 
 
 def first_go(full: dict[str, Any], release: Release | None) -> dict[str, Any]:
