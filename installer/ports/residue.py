@@ -94,10 +94,6 @@ class HostMemory(Protocol):
         """Copy files of a user's own into a folder of ours before they go."""
         ...
 
-    def forget_state(self) -> None:
-        """Remove what says that a cluster is here: records, caches, service definitions."""
-        ...
-
     def purge(self) -> None:
         """Remove all of beeyard's state and logs."""
         ...

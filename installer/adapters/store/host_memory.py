@@ -14,9 +14,6 @@ from installer.domain.errors import BeeyardError
 from installer.domain.residue.inventory import Inventory, Kind, load
 from installer.ports.host import Files
 
-_RECORDS = ("installed.json", "cluster.yaml")
-_FOLDERS = ("cache", "services", "bundle")
-
 
 class FileMemory:
     """Files below the state folder, 0600.
@@ -102,13 +99,6 @@ class FileMemory:
         for path in paths:
             if found := self._files.read(path):
                 self._files.write(folder / path.relative_to("/"), found.data, mode=0o600, backup=False)
-
-    def forget_state(self) -> None:
-        """Remove records, caches, service definitions."""
-        for name in _RECORDS:
-            (self._state / name).unlink(missing_ok=True)
-        for name in _FOLDERS:
-            shutil.rmtree(self._state / name, ignore_errors=True)
 
     def purge(self) -> None:
         """Remove all of beeyard's state and logs."""

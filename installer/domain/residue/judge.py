@@ -141,7 +141,7 @@ def _new(item: Item, whose: str, before: Inventory | None, now: Inventory, into:
     if whose and not _is_put_back(item, before, now):
         into.left.append(Owned(item, whose))
     elif before is not None and _left_empty(item):
-        into.left.append(Owned(item, "Cilium" if item.kind is Kind.QDISC else "k3s"))
+        into.left.append(Owned(item, "k3s" if item.kind is Kind.NFT_TABLE else "Cilium"))
     elif before is not None:
         into.drift.append(Changed(None, item, passing=_passes(item)))
 
@@ -155,8 +155,8 @@ def _is_put_back(item: Item, before: Inventory | None, now: Inventory) -> bool:
 
 
 def _left_empty(item: Item) -> bool:
-    """Whether it is an empty shell that iptables or tc made for rules that are gone, and was not there before."""
-    return item.kind in (Kind.NFT_TABLE, Kind.QDISC) and bool(item.facts.get("empty"))
+    """Whether it is an empty shell for rules, filters or pins that are gone, and was not there before."""
+    return item.kind in (Kind.NFT_TABLE, Kind.QDISC, Kind.MOUNT) and bool(item.facts.get("empty"))
 
 
 def _gone(old: Item, now: Inventory, into: _Sorting) -> None:

@@ -40,6 +40,8 @@ _PARENTS = (
     "/etc/rancher", "/etc/cni", "/etc/cni/net.d", "/opt/cni", "/opt/cni/bin", "/var/lib/rancher",
     "/usr/libexec/kubernetes",
 )  # fmt: skip
+HISTORY = ("runs", "lock", "inventory", "guard", "fixes.json")
+"""What of beeyard's state tells of the past and stays; the rest says that a cluster is here."""
 SYSCTL_FILE = "/etc/sysctl.d/99-zzz-override_cilium.conf"
 
 
@@ -171,7 +173,7 @@ def _file(item: Item, scope: Scope) -> str:
     if _under(name, "/etc/cni/net.d", "/opt/cni/bin") and name not in _PARENTS:
         ours = _CONFS.match(path.name) or path.name in _PLUGINS or name in scope.arrived
         return CILIUM if ours else ""
-    if name in scope.wrote or name in _state(scope) or _OWN_BACKUP.search(name):
+    if name in scope.wrote or _OWN_BACKUP.search(name) or _is_state(path, scope):
         return BEEYARD
     return K3S if name in _PARENTS and item.facts.get("empty") else ""
 
@@ -191,9 +193,8 @@ def _service_files(scope: Scope) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _state(scope: Scope) -> tuple[str, ...]:
-    """What of beeyard's state says that a cluster is here; history and logs do not."""
-    return tuple(f"{scope.state_dir}/{name}" for name in ("installed.json", "cluster.yaml", "cache", "services"))
+def _is_state(path: PurePosixPath, scope: Scope) -> bool:
+    return str(path.parent) == scope.state_dir and path.name not in HISTORY
 
 
 def _kubeconfig(item: Item, scope: Scope) -> str:

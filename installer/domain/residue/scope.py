@@ -21,7 +21,7 @@ class Scope:
         state_dir: our own state.
         kubeconfig: the user's kubeconfig that the cluster was merged into, empty where none was.
         context: its name there.
-        wrote: files that beeyard wrote.
+        wrote: files that beeyard wrote, with their sha256.
         arrived: files that came into the folders of CNI while beeyard installed.
         keep: paths of the cluster that are to stay.
         known: whether there is a record of an install; without it, only rules tell what is ours.
@@ -34,7 +34,7 @@ class Scope:
     state_dir: str = "/var/lib/beeyard"
     kubeconfig: str = ""
     context: str = ""
-    wrote: tuple[str, ...] = ()
+    wrote: Mapping[str, str] = field(default_factory=dict)
     arrived: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     known: bool = False
@@ -46,7 +46,7 @@ class Scope:
 
 def from_dict(data: Mapping[str, Any]) -> Scope:
     """Read the JSON form."""
-    lists = {name: tuple(data[name]) for name in ("pod_cidrs", "wrote", "arrived", "keep") if name in data}
+    lists = {name: tuple(data[name]) for name in ("pod_cidrs", "arrived", "keep") if name in data}
     return Scope(**{**data, **lists})
 
 
@@ -57,18 +57,18 @@ class Choice:
     Attributes:
         keep_data: the cluster's datastore, certificates and volumes stay, for a later install.
         purge: beeyard's own state, history and logs go as well.
-        crds: delete Cilium's definitions from a cluster that lives on.
-        namespaces: namespaces (shell patterns) to delete in order, before anything else.
+        crds: take Cilium's release and definitions out of a cluster whose data stays; its policies go with them.
+        namespaces: namespaces (shell patterns) that are deleted in order, before anything else.
         force: also a cluster that beeyard did not install.
         guard_seconds: time until the guard puts the network back when the host is cut off.
     """
 
     keep_data: bool = False
     purge: bool = False
-    crds: bool = True
+    crds: bool = False
     namespaces: tuple[str, ...] = ()
     force: bool = False
-    guard_seconds: float = field(default=120.0)
+    guard_seconds: float = 120.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -100,7 +100,7 @@ def scope_of(installed: Installed, spec: Mapping[str, Any], *, state_dir: str, a
         state_dir=state_dir,
         kubeconfig=installed.kubeconfig.get("path", ""),
         context=installed.kubeconfig.get("context", ""),
-        wrote=tuple(sorted(installed.files)),
+        wrote=dict(installed.files),
         arrived=arrived,
         known=bool(installed.k3s_version or installed.service or installed.k3s_config),
     )

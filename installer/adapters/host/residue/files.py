@@ -31,7 +31,6 @@ _TREES: Final = (
 )  # fmt: skip
 _SHELLS: Final = ("/var/lib/rancher", "/usr/libexec/kubernetes")
 _PROGRAMS: Final = ("k3s", "kubectl", "crictl", "ctr", "k3s-killall.sh", "k3s-uninstall.sh")
-_STATE: Final = ("installed.json", "cluster.yaml", "cache", "services")
 
 
 class FileArea:
@@ -62,8 +61,8 @@ class FileArea:
         for root in (scope.data_dir, *_TREES):
             for item in self._tree(Path(root), scope, before):
                 items.setdefault(item.name, item)
-        for root in _SHELLS:
-            _add(items, Path(root), hashed=False)
+        for path in (*map(Path, _SHELLS), *_children(Path(scope.state_dir))):
+            _add(items, path, hashed=False)
         return Seen(tuple(items.values()))
 
     def _tree(self, root: Path, scope: Scope, before: Inventory | None) -> Iterator[Item]:
@@ -131,7 +130,7 @@ def _single(scope: Scope) -> Iterator[Path]:
         SYSCTL_FILE, unit, f"{unit}.env", f"/etc/systemd/system/multi-user.target.wants/{scope.service}.service",
         f"/etc/init.d/{scope.service}", f"/etc/conf.d/{scope.service}", f"/etc/runlevels/default/{scope.service}",
         f"/var/log/{scope.service}.log", *(f"{scope.bin_dir}/{name}" for name in _PROGRAMS),
-        *(f"{scope.state_dir}/{name}" for name in _STATE), *scope.wrote,
+        *scope.wrote,
     ]  # fmt: skip
     for name in names:
         path = Path(name)

@@ -44,12 +44,14 @@ class ProgramArea:
 
     kinds = frozenset({Kind.PROCESS})
 
-    def __init__(self, *, patience: float = _PATIENCE) -> None:
+    def __init__(self, *, grace: float = 0.0, patience: float = _PATIENCE) -> None:
         """Set up.
 
         Args:
+            grace: seconds that programs have to end by themselves before they are killed.
             patience: seconds until processes that were killed must be gone.
         """
+        self._grace = grace
         self._patience = patience
 
     async def look(self, scope: Scope, before: Inventory | None) -> Seen:
@@ -62,24 +64,34 @@ class ProgramArea:
         return Seen(tuple(_item(table[pid]) for pid in sorted(ours)))
 
     async def remove(self, items: Sequence[Item]) -> list[str]:
-        """Kill them; a pid that has changed hands since is left alone."""
-        for item in items:
-            pid = int(item.handle["pid"])
-            if _started(pid) == item.handle["started"]:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        deadline = time.monotonic() + self._patience
+        """End them; a pid that has changed hands since is left alone."""
         alive = list(items)
-        while alive and time.monotonic() < deadline:
-            alive = [one for one in alive if _lives(int(one.handle["pid"]), str(one.handle["started"]))]
-            if alive:
-                await asyncio.sleep(_POLL)
+        if self._grace:
+            shims = [one for one in alive if one.name.startswith("containerd-shim")]
+            await _ended([one for one in alive if one not in shims], signal.SIGTERM, self._grace)
+        alive = await _ended(alive, signal.SIGKILL, self._patience)
         return [f"{one.name} does not end" for one in alive]
 
     async def restore(self, changes: Sequence[Changed]) -> list[str]:
         """Processes are not put back."""
         del changes
         return []
+
+
+async def _ended(items: Sequence[Item], how: signal.Signals, seconds: float) -> list[Item]:
+    """Send a signal and wait for the end; return who did not end in time."""
+    for item in items:
+        pid = int(item.handle["pid"])
+        if _lives(pid, str(item.handle["started"])):
+            with suppress(ProcessLookupError):
+                os.kill(pid, how)
+    deadline = time.monotonic() + seconds
+    alive = list(items)
+    while alive and time.monotonic() < deadline:
+        alive = [one for one in alive if _lives(int(one.handle["pid"]), str(one.handle["started"]))]
+        if alive:
+            await asyncio.sleep(_POLL)
+    return alive
 
 
 def _all() -> Iterator[_Process]:
@@ -98,11 +110,6 @@ def _all() -> Iterator[_Process]:
 def _stat(pid: int) -> list[str]:
     """Return the fields of /proc/PID/stat after the name: state, parent, … start time (index 19)."""
     return procfs.text(Path(f"/proc/{pid}/stat")).rpartition(") ")[2].split()
-
-
-def _started(pid: int) -> str:
-    fields = _stat(pid)
-    return fields[19] if len(fields) > 19 else ""
 
 
 def _lives(pid: int, started: str) -> bool:

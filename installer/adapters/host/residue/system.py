@@ -20,7 +20,6 @@ _CGROUPS: Final = Path("/sys/fs/cgroup")
 _NETNS: Final = Path("/run/netns")
 _SYS: Final = Path("/proc/sys")
 _POD_CGROUPS: Final = ("kubepods", "kubepods.slice", "k8s.io")
-_CGROUP_DEPTH: Final = 4
 _PASSING_MOUNTS: Final = ("/run/user", "/proc/sys/fs/binfmt_misc", "/run/credentials")
 FIRST_SYSCTLS: Final = ("net.ipv4.ip_forward", "net.ipv4.conf.all.forwarding", "net.ipv6.conf.all.forwarding")
 """Set before the others: they reset what single devices have."""
@@ -69,14 +68,11 @@ class SystemArea:
         return Seen((*places, *modules, *ports))
 
     def _pod_cgroups(self) -> Iterator[Item]:
-        """Yield the groups of pods, wherever the hierarchies are mounted."""
-        for folder, names, _ in os.walk(self._cgroups):
-            deep = len(Path(folder).relative_to(self._cgroups).parts)
-            for name in [one for one in names if one in _POD_CGROUPS]:
-                names.remove(name)
-                yield Item(Kind.CGROUP, f"{folder}/{name}")
-            if deep >= _CGROUP_DEPTH:
-                names.clear()
+        """Yield the groups of pods at the root of each hierarchy; those below belong to clusters in containers."""
+        with suppress(OSError):
+            for root in [self._cgroups, *(one for one in self._cgroups.iterdir() if one.is_dir())]:
+                if os.path.ismount(root):
+                    yield from (Item(Kind.CGROUP, f"{root}/{name}") for name in _POD_CGROUPS if (root / name).is_dir())
 
     async def remove(self, items: Sequence[Item]) -> list[str]:
         """Unmount (deepest first), remove namespaces and groups."""
@@ -116,6 +112,8 @@ def _mounts() -> Iterator[Item]:
     for mount in procfs.mounts(procfs.text(procfs.PROC / "self/mountinfo")):
         passing = mount.point.startswith(_PASSING_MOUNTS)
         facts = {"type": mount.kind, "shared": mount.shared, **({"dynamic": True} if passing else {})}
+        if mount.kind == "bpf" and not any(files for _, _, files in os.walk(mount.point)):
+            facts["empty"] = True
         yield Item(Kind.MOUNT, mount.point, facts)
 
 
