@@ -18,6 +18,7 @@ COMMANDS = {
     "install": ("installer.cli.commands.install", "Make this host a k3s cluster with Cilium and Hubble."),
     "upgrade": ("installer.cli.commands.upgrade", "Upgrade k3s and Cilium, one minor at a time, each step proven."),
     "uninstall": ("installer.cli.commands.uninstall", "Take the cluster off this host; nothing of it stays."),
+    "bundle": ("installer.cli.commands.bundle", "Make, look at, verify and push bundles: installs without a network."),
     "status": ("installer.cli.commands.status", "Show the state of a cluster's nodes, Cilium and Hubble."),
     "doctor": ("installer.cli.commands.doctor", "Find out what is wrong with this host and cluster, and the fix."),
     "sysdump": ("installer.cli.commands.sysdump", "Collect everything for a support case in one file, without secrets."),

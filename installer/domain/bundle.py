@@ -16,6 +16,7 @@ Codes of its errors:
 - ``E-BUNDLE-012`` the archive or ``bundle.json`` is not as it was sealed
 - ``E-BUNDLE-013`` the bundle cannot be written
 - ``E-BUNDLE-014`` (exit 2) what is to be bundled cannot be
+- ``E-BUNDLE-015`` an archive of images in it cannot be read
 
 Format 2, which ``beeyard bundle create`` writes, says more than format 1: it may hold several architectures (``arch``
 is ``amd64,arm64``, entries name theirs, ``k3s`` and ``helm`` are lists), values files have checksums, an SBOM comes

@@ -78,6 +78,13 @@ def check_seal(archive: Path, tick: Tick = lambda _position: None) -> bool:
     return True
 
 
+def has_seal(archive: Path) -> bool:
+    """Whether an archive ends with a seal, be it right or wrong."""
+    with archive.open("rb") as raw:
+        raw.seek(max(0, raw.seek(0, io.SEEK_END) - LENGTH))
+        return sealed_digest(raw.read()) is not None
+
+
 def is_compressed(archive: Path) -> bool:
     """Whether it is compressed; only then it can be sealed."""
     with archive.open("rb") as raw:

@@ -70,15 +70,21 @@ def open_bundle(path: Path, workdir: Path, progress: Progress = lambda _file, _d
     return _open_archive(path, workdir / "unpacked", progress)
 
 
-def verify_bundle(path: Path, progress: Progress = lambda _file, _done, _total: None) -> tuple[BundleManifest, bool]:
-    """Verify all of a bundle without unpacking it; return its manifest, and whether its archive is sealed. Blocks.
+def verify_bundle(
+    path: Path, progress: Progress = lambda _file, _done, _total: None
+) -> tuple[BundleManifest, str, bool]:
+    """Verify all of a bundle without unpacking it. Blocks.
+
+    Returns:
+        Its manifest, the sha256 of its ``bundle.json``, and whether its archive is sealed.
 
     Raises:
         RefusedError: ``E-BUNDLE-001`` to ``-010``, ``-012``.
         BeeyardError: ``E-BUNDLE-011``.
     """
     if _is_folder(path):
-        return _verified(path.resolve(), progress).manifest, False
+        data = _read_manifest(path.resolve())
+        return _verified(path.resolve(), progress).manifest, hashlib.sha256(data).hexdigest(), False
     sealed = _check_seal(path, progress)
     data, manifest = read_manifest(path)
     _refuse_unsealed(path, manifest, sealed)
@@ -86,7 +92,7 @@ def verify_bundle(path: Path, progress: Progress = lambda _file, _done, _total: 
     found = archive.digests(path, lambda position: progress(path.name, position, size))
     top = _top(found)
     _compare({name.removeprefix(top): digest for name, digest in found.items()}, manifest, data)
-    return manifest, sealed
+    return manifest, hashlib.sha256(data).hexdigest(), sealed
 
 
 def _compare(found: dict[str, str], manifest: BundleManifest, data: bytes) -> None:
@@ -129,13 +135,14 @@ class BundleOpener:
 
     async def open(self, path: Path, workdir: Path, progress: Progress) -> OpenedBundle:
         """Do what ``open_bundle`` does; progress comes on the event loop; a cancelled call stops soon."""
-        return await self._aside(lambda report: open_bundle(path, workdir, report), progress)
+        return await self.aside(lambda report: open_bundle(path, workdir, report), progress)
 
-    async def verify(self, path: Path, progress: Progress) -> tuple[BundleManifest, bool]:
+    async def prove(self, path: Path, progress: Progress) -> tuple[BundleManifest, str, bool]:
         """Do what ``verify_bundle`` does, in the same way."""
-        return await self._aside(lambda report: verify_bundle(path, report), progress)
+        return await self.aside(lambda report: verify_bundle(path, report), progress)
 
-    async def _aside(self, work: Callable[[Progress], T], progress: Progress) -> T:
+    async def aside(self, work: Callable[[Progress], T], progress: Progress) -> T:
+        """Do work that blocks in a thread; its progress comes on the event loop, and it stops soon when cancelled."""
         loop, stopped = asyncio.get_running_loop(), threading.Event()
 
         def report(file: str, done: int, total: int) -> None:

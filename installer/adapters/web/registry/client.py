@@ -14,6 +14,7 @@ from installer.adapters.web.registry.auth import Authorizer, Call
 from installer.adapters.web.registry.credentials import Credential
 from installer.adapters.web.registry.push import Pusher
 from installer.domain.errors import BeeyardError
+from installer.domain.failures import telling
 from installer.domain.images.manifest import (
     ACCEPT,
     LARGEST,
@@ -149,9 +150,12 @@ class RegistryClient(Pusher):
         return descriptor, data
 
     async def _blobs(self, source: _Source, manifest: Manifest) -> tuple[Descriptor, ...]:
-        async with asyncio.TaskGroup() as group:
-            for descriptor in dict.fromkeys(manifest.blobs):
-                group.create_task(self._blob(source, descriptor))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for descriptor in dict.fromkeys(manifest.blobs):
+                    group.create_task(self._blob(source, descriptor))
+        except BaseExceptionGroup as failures:
+            raise telling(failures) from None
         return manifest.blobs
 
     async def _blob(self, source: _Source, descriptor: Descriptor) -> None:

@@ -1,0 +1,1 @@
+"""Bundles: making one, looking at one, pushing its images to a registry."""
