@@ -10,7 +10,6 @@ import asyncio
 import json
 import re
 import shutil
-import tempfile
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ import yaml
 from installer.adapters.helm.charts import ChartFiles, YamlLoader, missing_chart, read_chart
 from installer.adapters.helm.command import HelmCommand
 from installer.adapters.helm.failures import ReleaseAbsentError
+from installer.adapters.helm.home import make_home
 from installer.domain.errors import BeeyardError
 from installer.ports.helm import Release
 
@@ -54,7 +54,7 @@ class HelmClient:
         self._version = ""
 
     def _temporary_home(self) -> Path:
-        home = Path(tempfile.mkdtemp(prefix="beeyard-helm-"))
+        home = make_home()
         weakref.finalize(self, shutil.rmtree, home, ignore_errors=True)
         return home
 

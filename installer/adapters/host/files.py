@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -18,6 +20,9 @@ from installer.ports.host import FileState
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _CHUNK = 1 << 20
+_TEMPORARY = ".beeyard-tmp"
+_OWNER = re.compile(r"\.(\d+)(\.[a-z0-9_]+)?\.beeyard-tmp$")
+"""Finds the process id in the name of a temporary file."""
 
 
 class LocalFiles:
@@ -118,14 +123,17 @@ class LocalFiles:
             path.unlink(missing_ok=True)
 
     def _keep(self, path: Path) -> Path:
+        """Keep a copy of a file; the one that is there already serves, say that of a run which was killed here."""
+        info, data = path.stat(), path.read_bytes()
+        if known := _backup_of(path, info, data):
+            return known
         stamp = self._now().strftime("%Y%m%dT%H%M%SZ")
         for suffix in ("", *(f".{number}" for number in range(1, 1000))):
             kept = path.with_name(f"{path.name}.beeyard-{stamp}{suffix}")
             if not kept.exists():
                 break
         with _replacement(kept, 0o600, None) as file:
-            file.write(path.read_bytes())
-        info = path.stat()
+            file.write(data)
         with suppress(PermissionError):
             os.chown(kept, info.st_uid, info.st_gid)
         kept.chmod(stat.S_IMODE(info.st_mode))
@@ -147,10 +155,34 @@ def _make_parents(folder: Path, owner: tuple[int, int] | None, *, private: bool)
             os.chown(made, *owner)
 
 
+def _backup_of(path: Path, info: os.stat_result, data: bytes) -> Path | None:
+    """Return a backup that holds just what the file holds, with its mode and owner."""
+    for kept in sorted(path.parent.glob(f"{glob.escape(path.name)}.beeyard-*"), reverse=True):
+        there = kept.lstat()
+        alike = (there.st_mode, there.st_uid, there.st_gid, there.st_size)
+        if alike == (info.st_mode, info.st_uid, info.st_gid, info.st_size) and kept.read_bytes() == data:
+            return kept
+    return None
+
+
+def _temporary_prefix(path: Path) -> str:
+    return f".{path.name[:100]}."
+
+
+def _sweep(path: Path) -> None:
+    """Remove the temporary files that killed processes have left beside a file."""
+    for left in path.parent.glob(f"{glob.escape(_temporary_prefix(path))}*{_TEMPORARY}"):
+        found = _OWNER.search(left.name)
+        if found and not Path(f"/proc/{found[1]}").exists():
+            left.unlink(missing_ok=True)
+
+
 @contextmanager
 def _replacement(path: Path, mode: int, owner: tuple[int, int] | None) -> Iterator[BinaryIO]:
     """Give a temporary file beside ``path`` that takes its place when the block ends well, and vanishes when not."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".beeyard-tmp")
+    _sweep(path)
+    prefix = f"{_temporary_prefix(path)}{os.getpid()}."
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=_TEMPORARY)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -178,7 +210,7 @@ def _sync_folder(folder: Path) -> None:
 
 def _link(source: Path, path: Path) -> bool:
     """Hard link ``source`` to ``path`` atomically; False where the file systems differ or know no links."""
-    temporary = path.with_name(f".{path.name[:100]}.{os.getpid()}.beeyard-tmp")
+    temporary = path.with_name(f"{_temporary_prefix(path)}{os.getpid()}{_TEMPORARY}")
     temporary.unlink(missing_ok=True)
     try:
         temporary.hardlink_to(source)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import pwd
 import re
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +25,7 @@ from installer.ports.kubeconfig import KubeconfigChange
 K3S_FILE = Path("/etc/rancher/k3s/k3s.yaml")
 PRIVATE = 0o600
 LOCK_POLL_SECONDS = 0.05
+_HOLDER = "beeyard "
 OTHER_WAY = "Use --kubeconfig PATH for another file, or --no-merge."
 
 
@@ -195,7 +198,7 @@ class KubeconfigFile:
 
     @contextmanager
     def _locked(self, path: Path) -> Iterator[None]:
-        """Hold ``NAME.lock`` as kubectl does."""
+        """Hold ``NAME.lock`` as kubectl does; ours names its process, so that a killed one is in nobody's way."""
         lock = path.with_name(f"{path.name}.lock")
         taken = self._take(lock, path)
         try:
@@ -209,8 +212,10 @@ class KubeconfigFile:
         deadline = time.monotonic() + self._lock_seconds
         while True:
             try:
-                os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+                _make_lock(lock)
             except FileExistsError:
+                if _removed_left_behind(lock):
+                    continue
                 if time.monotonic() >= deadline:
                     raise _lock_held(lock, path) from None
                 time.sleep(LOCK_POLL_SECONDS)
@@ -220,6 +225,44 @@ class KubeconfigFile:
                 raise _failed(path, "written", error, "E-KUBECONFIG-005") from error
             else:
                 return True
+
+
+def _make_lock(lock: Path) -> None:
+    """Make the lock with its holder in it, at once or not at all."""
+    part = lock.with_name(f".{lock.name}.{os.getpid()}.{threading.get_ident()}.beeyard-tmp")
+    with os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        file.write(f"{_HOLDER}{os.getpid()}\n")
+    try:
+        lock.hardlink_to(part)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
+            raise
+        os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # a file system without links
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _removed_left_behind(lock: Path) -> bool:
+    """Remove a lock that a killed process of ours has left; one program at a time looks and removes."""
+    folder = os.open(lock.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        left = _is_left_behind(lock)
+        if left:
+            lock.unlink(missing_ok=True)
+        return left
+    finally:
+        os.close(folder)
+
+
+def _is_left_behind(lock: Path) -> bool:
+    """Tell whether a lock is one of ours whose process is gone."""
+    try:
+        holder = lock.read_text(errors="replace").removesuffix("\n")
+    except OSError:
+        return False
+    pid = holder.removeprefix(_HOLDER)
+    return holder.startswith(_HOLDER) and pid.isdecimal() and not Path(f"/proc/{pid}").exists()
 
 
 def _real(path: Path) -> Path:

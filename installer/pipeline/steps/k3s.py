@@ -187,13 +187,14 @@ class K3sStep:
         before = self._before[item.path]
         run.tools.files.write(item.path, item.data, mode=item.mode, backup=item.backup)
         self._undo.append(lambda: _put_back(run, item.path, before))
-        run.installed.files[str(item.path)] = hashlib.sha256(item.data).hexdigest()
 
     def _remember(self, run: Run) -> None:
         assert self._config is not None
         run.installed.k3s_config = self._config.written
         run.installed.service = "k3s"
         run.installed.proxy = _proxy(run)
+        for item in self._changed():
+            run.installed.files[str(item.path)] = hashlib.sha256(item.data).hexdigest()
         run.save()
 
     async def _install_binary(self, run: Run) -> None:

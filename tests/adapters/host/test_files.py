@@ -84,6 +84,31 @@ def test_backup_keeps_content_and_mode(files: LocalFiles, tmp_path: Path) -> Non
     assert second.read_bytes() == b"new"
 
 
+def test_a_backup_that_is_there_already_serves(files: LocalFiles, tmp_path: Path) -> None:
+    """A run that is killed between backup and write leaves one; the next makes no second."""
+    path = tmp_path / "config"
+    path.write_bytes(b"old")
+    first = files.write(path, b"new")
+    path.write_bytes(b"old")
+    assert files.write(path, b"new") == first
+    path.write_bytes(b"old")
+    path.chmod(0o600)
+    assert files.write(path, b"new") != first, "it has another mode"
+
+
+def test_what_a_killed_process_left_is_swept(files: LocalFiles, tmp_path: Path) -> None:
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    for name in (f".config.{gone.pid}.abcd_123.beeyard-tmp", f".config.beeyard-{STAMP}.{gone.pid}.x.beeyard-tmp"):
+        (tmp_path / name).write_text("half")
+    (tmp_path / f".config.{gone.pid}.beeyard-tmp").write_text("linked")
+    others = {f".config.{os.getpid()}.abcd_123.beeyard-tmp", f".other.{gone.pid}.x.beeyard-tmp", ".config.mine"}
+    for name in others:
+        (tmp_path / name).write_text("")
+    files.write(tmp_path / "config", b"new")
+    assert set(names(tmp_path)) == {"config", *others}
+
+
 def test_no_backup_wanted(files: LocalFiles, tmp_path: Path) -> None:
     (tmp_path / "config").write_bytes(b"old")
     assert files.write(tmp_path / "config", b"new", backup=False) is None

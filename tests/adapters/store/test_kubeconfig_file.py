@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import threading
@@ -240,6 +241,25 @@ def test_a_lock_that_goes_away_is_waited_for(home: Path) -> None:
     other_program.join()
     assert contexts(path) == ["prod", "beeyard"]
     assert not lock.exists()
+
+
+def test_a_lock_of_ours_whose_process_was_killed_is_in_nobodys_way(home: Path) -> None:
+    path = written(home)
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    lock = path.with_name("config.lock")
+    lock.write_text(f"beeyard {gone.pid}\n")
+    kubeconfigs(home, lock_seconds=0.1).merge(K3S, None, "beeyard")
+    assert contexts(path) == ["prod", "beeyard"]
+    assert not lock.exists()
+
+
+def test_a_lock_of_ours_whose_process_lives_is_respected(home: Path) -> None:
+    path = written(home)
+    path.with_name("config.lock").write_text(f"beeyard {os.getpid()}\n")
+    with pytest.raises(TemporaryError):
+        kubeconfigs(home, lock_seconds=0.1).merge(K3S, None, "beeyard")
+    assert path.read_text() == PROD
 
 
 def test_programs_that_merge_at_once_lose_nothing(home: Path) -> None:
