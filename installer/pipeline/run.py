@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -72,6 +73,7 @@ class Tools:
     now: Callable[[], float]
     wait_ready: Callable[[Run, float], Awaitable[str]]
     prove: Callable[[Run], Awaitable[str]]
+    remember: Callable[[Run], AbstractAsyncContextManager[None]] = lambda _: nullcontext()
     explain: Callable[[Run, BeeyardError], Awaitable[Diagnosis | None]] | None = None
 
 

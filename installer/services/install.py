@@ -26,6 +26,7 @@ from installer.domain.plan import Plan
 from installer.domain.redact import Redactor
 from installer.domain.releases import Releases
 from installer.domain.spec import ClusterDocument, ClusterSpec
+from installer.pipeline.cover import Cover
 from installer.pipeline.run import Emit, Options, Run, Step, Tools
 from installer.pipeline.runner import Result, Runner
 from installer.pipeline.steps.cilium import CiliumStep, HubbleStep
@@ -33,6 +34,7 @@ from installer.pipeline.steps.fetch import FetchStep
 from installer.pipeline.steps.k3s import K3sStep
 from installer.pipeline.steps.kubeconfig import KubeconfigStep
 from installer.pipeline.steps.proofs import PreflightStep, ReadyStep, VerifyStep
+from installer.ports.guard import Guarding
 from installer.ports.host import FileState
 from installer.ports.store import Journal, RunLock, RunLog, RunRecord, RunStore
 
@@ -73,6 +75,7 @@ class Job:
     runs: RunStore
     open_log: OpenLog
     kind: str
+    cover: Cover | None = None
     log: RunLog | None = None
 
     async def plan(self) -> Plan:
@@ -81,6 +84,8 @@ class Job:
 
     async def execute(self, plan: Plan) -> Result:
         """Carry out a plan; where nothing is to do, only prove that all is well, and write nothing."""
+        if self.cover is not None:
+            await self.cover.settle()
         needed = any(step.changes for step in plan.steps)
         unfinished = self.runs.unfinished(self.kind)
         if not needed and unfinished is None:
@@ -91,7 +96,8 @@ class Job:
         self.log = self.open_log(journal.run_id)
         self.run.emit(RunStarted(self.run.tools.now(), journal.run_id, str(self.log.path), resumed))
         try:
-            result = await self.runner.execute(plan, journal)
+            async with self.run.tools.remember(self.run):
+                result = await self.runner.execute(plan, journal)
         except BeeyardError as error:
             error.details.setdefault("log", str(self.log.path))
             raise
@@ -188,6 +194,14 @@ class MakeTools(Protocol):
         ...
 
 
+class MakeGuarding(Protocol):
+    """Builds the guard of this host's network."""
+
+    def __call__(self, environment: Mapping[str, str], tell: Callable[[str], None], /) -> Guarding | None:
+        """Return it, None where there is none; ``tell`` receives lines for people."""
+        ...
+
+
 @dataclass(slots=True)
 class InstallService:
     """Opens jobs."""
@@ -200,6 +214,7 @@ class InstallService:
     redactor: Redactor
     read_current: Callable[[], FileState | None]
     read: Callable[[Path], FileState | None]
+    guarding: MakeGuarding = lambda *_: None
 
     @asynccontextmanager
     async def open(
@@ -241,7 +256,9 @@ class InstallService:
             installed=installed.load(record.data if record else None, str(path)),
             table=self.table,
         )
-        job = Job(Runner(steps, run), run, self.runs, self.open_log, kind)
+        guarding = self.guarding(options.environment, lambda text: run.log(text, "warning"))
+        cover = Cover(guarding, run) if guarding is not None else None
+        job = Job(Runner(steps, run, cover), run, self.runs, self.open_log, kind, cover)
 
         def both(event: Event) -> None:
             emit(event)

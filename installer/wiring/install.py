@@ -32,6 +32,7 @@ from installer.services import proofs
 from installer.services.explain import explain
 from installer.services.install import InstallService
 from installer.wiring.cluster import LazyHubbles, LazyKubes, network_proof
+from installer.wiring.guard import guard_service
 from installer.wiring.sources import ReleaseSources
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def open_helm(binary: Path, kubeconfig: Path) -> Helm:
 async def tools(spec: ClusterSpec, environment: Mapping[str, str], redactor: Redactor) -> AsyncIterator[Tools]:
     """Build the tools of one run."""
     from installer.adapters.web.download import HttpDownloader
+    from installer.wiring.uninstall import remember
 
     processes, files = LocalProcesses(redactor.mask), LocalFiles()
     services = await detect(processes, files)
@@ -91,6 +93,7 @@ async def tools(spec: ClusterSpec, environment: Mapping[str, str], redactor: Red
             now=time.time,
             wait_ready=lambda run, timeout: proofs.wait(run, hubbles, timeout),
             prove=lambda run: proofs.prove(run, hubbles, network_proof),
+            remember=remember,
             explain=explain,
         )
 
@@ -111,4 +114,5 @@ def install_service() -> InstallService:
         redactor=redactor,
         read_current=lambda: LocalFiles().read(STATE / "cluster.yaml"),
         read=LocalFiles().read,
+        guarding=guard_service,
     )
