@@ -15,6 +15,7 @@ from typing import TypeVar
 from installer.domain.errors import BeeyardError, ConnectError, TemporaryError
 from installer.domain.events import PlanMade, RunFinished, StepDone, StepFailed, StepStarted
 from installer.domain.plan import Plan, StepPlan
+from installer.pipeline.cover import Cover
 from installer.pipeline.run import Run, Step
 from installer.ports.store import Journal
 
@@ -45,9 +46,10 @@ class Result:
 class Runner:
     """Plans and executes the steps of one run."""
 
-    def __init__(self, steps: Sequence[Step], run: Run) -> None:
+    def __init__(self, steps: Sequence[Step], run: Run, cover: Cover | None = None) -> None:
         self._steps = list(steps)
         self._run = run
+        self._cover = cover
         self.result = Result()
 
     async def plan(self) -> Plan:
@@ -85,17 +87,39 @@ class Runner:
             await self._explain(error)
             if run.options.undo_on_failure:
                 await self.undo(journal)
+            await self._uncover(error)
             raise error from None
+        except BaseException as interruption:
+            await self._uncover(interruption)
+            raise
         finally:
             run.group = None
-            seconds = run.tools.now() - started
-            journal.end(ok=ok, changed=bool(self.result.changed), seconds=seconds)
-            run.emit(
-                RunFinished(
-                    run.tools.now(), journal.run_id, ok, bool(self.result.changed), seconds, dict(self.result.timings)
-                )
-            )
+            self._end(journal, ok=ok, seconds=run.tools.now() - started)
         return self.result
+
+    def _end(self, journal: Journal, *, ok: bool, seconds: float) -> None:
+        """Close the journal and tell the end; a journal that cannot be closed does not hide why the run failed.
+
+        Raises:
+            BeeyardError: ``E-RUN-002`` the run went well, and its end cannot be written down.
+        """
+        run, problem = self._run, None
+        try:
+            journal.end(ok=ok, changed=bool(self.result.changed), seconds=seconds)
+        except BeeyardError as error:
+            problem = error
+            run.log(f"the end of this run is not in its journal: {error.why}", "warning")
+        run.emit(
+            RunFinished(
+                run.tools.now(), journal.run_id, ok, bool(self.result.changed), seconds, dict(self.result.timings)
+            )
+        )
+        if ok and problem is not None:
+            raise problem
+
+    async def _uncover(self, error: BaseException) -> None:
+        if self._cover is not None:
+            await self._cover.failed(error)
 
     async def _explain(self, error: BaseException) -> None:
         """Look for the cause while all is still as the failure left it, and add it to the error."""
@@ -116,9 +140,12 @@ class Runner:
                 changes = await step.check(run)
             else:
                 changes = list(next(item.changes for item in plan.steps if item.step == step.id))
+            lasting = any(change.kind != "proof" for change in changes)
+            if self._cover is not None:
+                await self._cover.before(step.id, changes=lasting)
             if changes:
                 journal.append("step-started", step=step.id)
-                if any(change.kind != "proof" for change in changes):
+                if lasting:
                     self.result.changed.append(step.id)
                 await self._patiently(step.apply)
         if step.background:
@@ -131,6 +158,8 @@ class Runner:
         run = self._run
         with self._told(step, began, journal):
             note = await (step.verify(run) if step.background else self._patiently(step.verify))
+            if self._cover is not None:
+                await self._cover.after(step.id)
         seconds = run.tools.now() - began
         self.result.timings[step.id] = seconds
         self.result.notes[step.id] = note

@@ -98,6 +98,10 @@ class Guard(Protocol):
         """Return what the last restore did, None where none happened since the guard before."""
         ...
 
+    async def untold(self) -> Restored | None:
+        """Return what the last restore did, once: the next call gives None."""
+        ...
+
     def session(self, environment: Mapping[str, str]) -> Session | None:
         """Return the SSH session that drives this process, also below sudo; None where there is none."""
         ...
@@ -107,8 +111,28 @@ class Guard(Protocol):
         ...
 
 
+class Settled(str):
+    """What is to be told of a guard that an earlier run has left, empty for nothing.
+
+    Attributes:
+        put_back: it has put the network back since, which took from it what Cilium's agents had made.
+    """
+
+    put_back: bool
+
+    def __new__(cls, text: str = "", *, put_back: bool = False) -> Settled:
+        """Make it of its text."""
+        made = super().__new__(cls, text)
+        made.put_back = put_back
+        return made
+
+
 class Guarding(Protocol):
     """Arms a guard around a change, and takes it off when the host answers."""
+
+    async def settle(self) -> Settled:
+        """Take off the guard of a run that was killed: that somebody runs this speaks for the host's being reached."""
+        ...
 
     def over(
         self, reason: str, *, seconds: float = 120.0, api: Answers | None = None

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from installer.domain.errors import BeeyardError, DeadlineError
 from installer.domain.guard import Reach, Restored, unreached
-from installer.ports.guard import Answers, Armed, Guard, Watch
+from installer.ports.guard import Answers, Armed, Guard, Settled, Watch
 
 SECONDS = 120.0
 """Time from the last sign of life to the restore."""
@@ -76,19 +76,16 @@ class GuardService:
         """
         return await self.guard.restore()
 
-    async def settle(self) -> str:
-        """Look after a guard that a killed run has left: this run speaks for the host's being reached.
-
-        Returns:
-            What is to be told of it, empty for nothing.
-        """
+    async def settle(self) -> Settled:
+        """Look after a guard that a killed run has left: that this one runs speaks for the host's being reached."""
         armed = await self.guard.current()
         if armed is not None and not armed.owned and await self.guard.disarm(armed):
-            return f"the guard of a run that was killed is taken off ({armed.reason})"
-        restored = await self.guard.last()
-        if restored is not None and restored.done:
-            return f"a guard has put this host's network back ({restored.reason}); see `beeyard guard status`"
-        return ""
+            return Settled(f"the guard of a run that has ended is taken off ({armed.reason})")
+        restored = await self.guard.untold()
+        if restored is None or not restored.done:
+            return Settled()
+        text = f"a guard has put this host's network back ({restored.reason}); see `beeyard guard status`"
+        return Settled(text, put_back=True)
 
     async def _keep(self, armed: Armed, watch: Watch, before: Reach | None) -> None:
         """Renew the guard while the session is reached; without one, while we live."""
@@ -112,7 +109,7 @@ class GuardService:
             return
         raise DeadlineError(
             "the host did not answer in time after its network was changed, and the network was put back",
-            why="\n".join([missing or armed.reason, *restored.done]),
+            why="\n".join([missing or "what had to answer was silent for too long", *restored.done]),
             fix="`beeyard guard status` tells what was put back; find the cause before you run it again.",
             code="E-GUARD-004",
             details={"restored": restored.to_dict()},

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import stat
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -57,7 +58,8 @@ class OneStep:
 def service(state: Path) -> InstallService:
     @asynccontextmanager
     async def tools(spec: ClusterSpec, environment: Mapping[str, str]) -> AsyncIterator[Tools]:
-        yield cast(Tools, type("SomeTools", (), {"now": staticmethod(lambda: 5.0), "files": LocalFiles()})())
+        made = {"now": lambda: 5.0, "files": LocalFiles(), "remember": lambda _: nullcontext(), "explain": None}
+        yield cast(Tools, SimpleNamespace(**made))
 
     redactor = Redactor()
     return InstallService(

@@ -113,6 +113,15 @@ class HostGuard:
         outcome = guard["outcome"]
         return Restored(outcome["at"], guard["id"], guard["reason"], tuple(outcome["done"]), tuple(outcome["failed"]))
 
+    async def untold(self) -> Restored | None:
+        """Return what the last restore did, once."""
+        guard = self._files.guard()
+        if guard is None or guard["state"] != RESTORED or guard.get("told"):
+            return None
+        with self._files.locked():
+            self._files.keep({**guard, "told": True})
+        return await self.last()
+
     async def reach(self, session_: Session, /) -> Reach:
         """Return how the session's other side is reached now."""
         return await asyncio.to_thread(session.reach, session_)

@@ -22,13 +22,14 @@ _GETFD = 438
 _FRESH = 500
 """Milliseconds: who was heard since then need not be asked."""
 _UNHEARD = 1 << 31
-_PATIENCE, _POLL = 1.0, 0.02
+_PATIENCE, _POLL = 1.5, 0.02
 _KEEPALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     # Many probes, so that a host which is cut off for a while does not lose the session by our asking.
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 100),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1),
+    # Last: with keepalives on, this asks at once where the other side was silent for longer.
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1),
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
 )
 _DST, _SRC, _OIF, _GATEWAY = 1, 2, 4, 5
 
@@ -56,7 +57,7 @@ def find(environment: Mapping[str, str]) -> Session | None:
 
 
 def reach(session: Session) -> Reach:
-    """Return how the other side is reached now; an idle one is asked for a sign of life, which takes a second at most.
+    """Return how the other side is reached now; an idle one is asked for a sign of life, which takes a moment.
 
     The sign is a TCP keepalive on the session's own socket, which sshd, an ancestor of ours, holds.
     """
