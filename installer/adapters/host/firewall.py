@@ -32,7 +32,10 @@ _MANY: Final = 60
 async def gather(processes: Processes, unknown: dict[str, str]) -> Firewall:
     """Look at all that filters packets; what cannot be read is noted as unknown."""
     saved, native, firewalld, ufw = await asyncio.gather(
-        _saved(processes, unknown), _native(processes, unknown), _firewalld(processes), _ufw(processes)
+        _saved(processes, unknown),
+        _native(processes, unknown),
+        _firewalld(processes, unknown),
+        _ufw(processes, unknown),
     )
     text = "\n".join(saved.values())
     drops = [*native, *(drop for name, rules in saved.items() for drop in _drops(name, rules))]
@@ -59,7 +62,7 @@ async def _saved(processes: Processes, unknown: dict[str, str]) -> dict[str, str
     for program, names in _TABLES.items():
         if names and not procfs.text(procfs.PROC / "net" / names).strip():
             continue
-        done = await _run(processes, [program])
+        done = await _run(processes, [program], unknown)
         if done is not None and done.rc == 0:
             found[program] = done.out
         elif done is not None:
@@ -81,7 +84,7 @@ def _drops(program: str, rules: str) -> Iterator[Drop]:
 
 async def _native(processes: Processes, unknown: dict[str, str]) -> list[Drop]:
     """Return nftables' own base chains that drop; those that iptables keeps there are left to it."""
-    done = await _run(processes, ["nft", "-j", "list", "chains"])
+    done = await _run(processes, ["nft", "-j", "list", "chains"], unknown)
     if done is None:
         return []
     try:
@@ -92,7 +95,7 @@ async def _native(processes: Processes, unknown: dict[str, str]) -> list[Drop]:
         unknown["nftables"] = f"nft list chains: {error}"
         return []
     iptables = shutil.which("iptables-save") is not None
-    return [await _native_drop(processes, row) for row in rows if _is_native_drop(row, iptables=iptables)]
+    return [await _native_drop(processes, row, unknown) for row in rows if _is_native_drop(row, iptables=iptables)]
 
 
 def _is_native_drop(row: dict[str, Any], *, iptables: bool) -> bool:
@@ -101,35 +104,35 @@ def _is_native_drop(row: dict[str, Any], *, iptables: bool) -> bool:
     return right and row.get("family") in ("ip", "ip6", "inet") and not by_iptables
 
 
-async def _native_drop(processes: Processes, row: dict[str, Any]) -> Drop:
+async def _native_drop(processes: Processes, row: dict[str, Any], unknown: dict[str, str]) -> Drop:
     place = [str(row["family"]), str(row["table"]), str(row["name"])]
-    done = await _run(processes, ["nft", "list", "chain", *place])
+    done = await _run(processes, ["nft", "list", "chain", *place], unknown)
     lines = [line.strip() for line in (done.out if done else "").splitlines()]
     rules = [line for line in lines if line and not line.startswith(("table ", "chain ", "type ", "}"))]
     return Drop(" ".join(place), str(row["hook"]), tuple(rules[:_MANY]))
 
 
-async def _firewalld(processes: Processes) -> Firewalld | None:
-    state = await _run(processes, ["firewall-cmd", "--state"])
+async def _firewalld(processes: Processes, unknown: dict[str, str]) -> Firewalld | None:
+    state = await _run(processes, ["firewall-cmd", "--state"], unknown)
     if state is None or state.rc != 0 or "running" not in state.out.split():
         return None
-    zone = await _words(processes, ["firewall-cmd", "--get-default-zone"])
+    zone = await _words(processes, ["firewall-cmd", "--get-default-zone"], unknown)
     name = zone[0] if zone else "public"
     return Firewalld(
         name,
-        await _words(processes, ["firewall-cmd", "--zone=trusted", "--list-sources"]),
-        await _words(processes, ["firewall-cmd", f"--zone={name}", "--list-ports"]),
+        await _words(processes, ["firewall-cmd", "--zone=trusted", "--list-sources"], unknown),
+        await _words(processes, ["firewall-cmd", f"--zone={name}", "--list-ports"], unknown),
     )
 
 
-async def _words(processes: Processes, argv: list[str]) -> tuple[str, ...]:
-    done = await _run(processes, argv)
+async def _words(processes: Processes, argv: list[str], unknown: dict[str, str]) -> tuple[str, ...]:
+    done = await _run(processes, argv, unknown)
     return tuple(done.out.split()) if done is not None and done.rc == 0 else ()
 
 
-async def _ufw(processes: Processes) -> Ufw | None:
+async def _ufw(processes: Processes, unknown: dict[str, str]) -> Ufw | None:
     """Ask ufw; without root its configuration tells at least whether it is switched on."""
-    done = await _run(processes, ["ufw", "status", "verbose"])
+    done = await _run(processes, ["ufw", "status", "verbose"], unknown)
     if done is None:
         return None
     if done.rc != 0:
@@ -138,16 +141,17 @@ async def _ufw(processes: Processes) -> Ufw | None:
     if not re.search(r"^Status: active", done.out, re.MULTILINE):
         return None
     policies = re.search(r"^Default: (\w+) \(incoming\), \w+ \(outgoing\), (\w+) \(routed\)", done.out, re.MULTILINE)
-    added = await _run(processes, ["ufw", "show", "added"])
+    added = await _run(processes, ["ufw", "show", "added"], unknown)
     rules = re.findall(r"^ufw (.+)$", added.out if added else "", re.MULTILINE)
     return Ufw(tuple(rules), policies[1] if policies else "", policies[2] if policies else "")
 
 
-async def _run(processes: Processes, argv: list[str]) -> CommandResult | None:
-    """Run a program if it is there; None where it is not or never ends."""
+async def _run(processes: Processes, argv: list[str], unknown: dict[str, str]) -> CommandResult | None:
+    """Run a program if it is there; None where it is not, or where it never ends, which is noted as unknown."""
     if shutil.which(argv[0]) is None:
         return None
     try:
         return await processes.run(argv, env={"LC_ALL": "C"}, timeout=20.0, check=False)
-    except BeeyardError:
+    except BeeyardError as error:
+        unknown[argv[0]] = f"{error.what}: {error.why}"
         return None

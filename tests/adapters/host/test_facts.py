@@ -18,41 +18,7 @@ from installer.adapters.host.facts import gather
 from installer.adapters.host.processes import LocalProcesses
 from installer.domain.preflight import HostFacts, Wanted, check
 from installer.ports.host import ServiceKind
-
-ROOT = Path(__file__).parents[3]
-NAMESPACES = ("unshare", "--net", "--mount", "--propagation", "private", "--pid", "--fork", "--mount-proc", "sh", "-c")
-GATHER = f"{shlex.quote(sys.executable)} -m tests.adapters.host.gathering"
-NETWORK = """
-ip link set lo up
-ip link add eth7 type veth peer name peer7; ip link set peer7 up; ip link set eth7 up
-ip addr add 192.0.2.2/24 dev eth7; ip route add default via 192.0.2.1
-"""
-# What a mount namespace needs so that the host's own files stay out of the way.
-BARE = """
-for folder in /etc/cni /etc/rancher /var/lib/rancher /var/lib/beeyard /usr/local/bin; do
-  mkdir -p $folder; mount -t tmpfs tmpfs $folder
-done
-mount -t tmpfs tmpfs /etc/init.d
-"""
-
-
-def look(script: str, *listen: str, wanted: str = "") -> dict[str, Any]:
-    """Run a script as root of fresh namespaces, then gather there."""
-    command = f"set -e\n{script}\nexec {GATHER} {' '.join(listen)} -- {wanted}"
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([*NAMESPACES, command], capture_output=True, text=True, env=env, cwd=ROOT, check=False)
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
-def codes(told: dict[str, Any]) -> set[str]:
-    return {finding["code"] for finding in told["findings"]}
-
-
-def finding(told: dict[str, Any], code: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(one for one in told["findings"] if one["code"] == code)
-    return found
+from tests.adapters.host.namespaces import BARE, GATHER, NETWORK, ROOT, codes, finding, look
 
 
 async def real(**options: Any) -> HostFacts:
