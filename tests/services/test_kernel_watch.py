@@ -55,7 +55,7 @@ async def test_what_it_tells_is_put_together_and_it_is_detached() -> None:
 async def test_a_host_that_cannot() -> None:
     tap = ScriptedTap()
     async with running(tap) as watch:
-        tap.tell(RefusedError("bcc is not there", fix="Install it.", code="E-BPF-003"))  # type: ignore[arg-type]
+        tap.tell(RefusedError("bcc is not there", fix="Install it.", code="E-BPF-003"))
         await until(lambda: watch.word == "failed")
         assert watch.trouble is not None
         assert watch.trouble.code == "E-BPF-003"
@@ -65,7 +65,7 @@ async def test_its_process_dies_and_it_starts_again() -> None:
     tap = tapping(busy())
     async with running(tap) as watch:
         await until(lambda: watch.board.told.total)
-        tap.tell(BeeyardError("The tap's process ended", code="E-BPF-010"))  # type: ignore[arg-type]
+        tap.tell(BeeyardError("The tap's process ended", code="E-BPF-010"))
         await until(lambda: watch.word == "failed")
         again = asyncio.ensure_future(watch.run(TapWish(interval=5), None))
         await until(lambda: watch.word == "on")

@@ -69,10 +69,9 @@ def sample(
 ) -> Answer:
     """Return what a TCP flow grew by in a second."""
     packets = max(1, size // 1400)
-    row = Sample(
-        *(_address(source), _address(dest), *ports, 6, 4, 1, 7),
-        *(99, 321 if process else 0, process, flags, 0, packets, size, size - 52 * packets, NANOS - 10**9, NANOS),
-    )
+    ends, (sport, dport), pid = (_address(source), _address(dest)), ports, 321 if process else 0
+    counts = packets, size, size - 52 * packets
+    row = Sample(*ends, sport, dport, 6, 4, 1, 7, 99, pid, process, flags, 0, *counts, NANOS - 10**9, NANOS)
     return converter().sample(row)
 
 
@@ -155,7 +154,8 @@ def _renamed(answer: Answer) -> Answer:
 
 def replace_flow(answer: Answer, **changes: Any) -> Answer:
     """Return an answer whose flow is another."""
-    return _copy(answer, flow=_copy(answer.flow, **changes))
+    changed: Answer = _copy(answer, flow=_copy(answer.flow, **changes))
+    return changed
 
 
 def _copy(struct_: Any, **changes: Any) -> Any:

@@ -32,9 +32,9 @@ _REASONS = (
 _DROPS = (
     Column("source", "FROM", 12, grow=2),
     Column("destination", "TO", 12, grow=2),
-    Column("protocol", "PROTO", 6, needs=70),
+    Column("protocol", "PROTO", 6, needs=84),
     Column("packets", "PACKETS", 8),
-    Column("reason", "REASON", 16, needs=76),
+    Column("reason", "REASON", 16, needs=68),
     Column("why", "WHY", 24, grow=4, needs=110),
 )
 _NUMBERS = frozenset(("rate", "packets"))
@@ -151,6 +151,11 @@ def drop_detail(one: DistinctDrop, told: Sequence[str], width: int, *, denied: b
     flow = one.flow
     found = [head(words.title(flow)), row("")]
     found += lines(f"DROPPED {one.reason}", width, "error")
+    hints = [
+        "P drafts the change of policies that lets it through." if denied and drafts else "",
+        "o shows it in Flows.",
+    ]
+    found += [*lines(" ".join(filter(None, hints)), width, "muted"), row("")]
     for line in told or ("looking for the cause ...",):
         word, said = _split(line)
         found += field(word, said, width, _STYLES[word]) if word else lines(line, width)
@@ -166,11 +171,7 @@ def drop_detail(one: DistinctDrop, told: Sequence[str], width: int, *, denied: b
         ("flags", flow.summary.partition(";")[0] if "Flags" in flow.summary else ""),
     ):
         found += field(name, said, width)
-    hints = [
-        "P drafts the change of policies that lets it through." if denied and drafts else "",
-        "o shows it in Flows.",
-    ]
-    return [*found, row(""), *lines(" ".join(filter(None, hints)), width, "muted")]
+    return found
 
 
 def _clock(seconds: float) -> str:

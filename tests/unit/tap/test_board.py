@@ -156,7 +156,7 @@ def test_nothing_grows_without_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
         ]
         board.take(told, NOW + number)
     tables = (board.traffic, board.drops, board.tcp, board.dns)
-    assert [(len(table), table.forgotten) for table in tables] == [(3, 3)] * 4  # type: ignore[arg-type, attr-defined]
+    assert [(len(table), table.forgotten) for table in tables] == [(3, 3)] * 4
 
 
 def test_flows_that_are_not_the_taps_do_no_harm() -> None:
