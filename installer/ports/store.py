@@ -37,6 +37,8 @@ class RunRecord:
         ok: whether it reached its goal; None when it has no end.
         resumed: id of the unfinished run that it continued, or empty.
         records: all records between begin and end, oldest first.
+        boot: name of the boot of the host that it ran in, empty where that is unknown.
+        version: version of beeyard that ran it, empty where that is unknown.
     """
 
     run_id: str
@@ -48,6 +50,8 @@ class RunRecord:
     ok: bool | None = None
     resumed: str = ""
     records: tuple[JournalRecord, ...] = ()
+    boot: str = ""
+    version: str = ""
 
 
 class Journal(Protocol):
@@ -99,11 +103,20 @@ class RunStore(Protocol):
         """Return all runs, the newest first; journals that cannot be read are left out."""
         ...
 
+    def ids(self) -> list[str]:
+        """Return the ids of all runs, the newest first, also of those whose journal cannot be read."""
+        ...
+
+    def boot(self) -> str:
+        """Return the name of this boot of the host, which a run's is compared with."""
+        ...
+
     def read(self, run_id: str) -> RunRecord | None:
         """Return one run, or None where there is none.
 
         Raises:
-            BeeyardError: ``E-RUN-003`` its journal is damaged elsewhere than in its last line.
+            BeeyardError: ``E-RUN-003`` its journal is damaged elsewhere than in its last line,
+                ``E-RUN-004`` a newer beeyard wrote it.
         """
         ...
 

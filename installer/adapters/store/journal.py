@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import installer
 from installer.adapters.store.lock import unwritable
 from installer.domain.errors import BeeyardError
 from installer.domain.redact import Redactor
 from installer.ports.store import JournalRecord, RunRecord
 
+FORMAT = 1
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _FILE = "journal.jsonl"
+_SPARE = ".spare"
+_SPARE_BYTES = 64 * 1024
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _RUN_ID = re.compile(r"\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{6}")
 
 
 class FileJournal:
     """The journal of one run, open for writing.
 
+    Some bytes of the disk are kept free for it: a run that fills the disk can still be told to have failed.
+
     Args:
         run_id: id of the run.
         folder: the run's folder; it exists.
-        clock: UNIX time in seconds.
+        clock: UNIX time in seconds; times in a journal never go back, whatever the clock does.
         redactor: masks every string that is written.
     """
 
@@ -35,25 +45,49 @@ class FileJournal:
         self.run_id = run_id
         self.folder = folder
         self._path = folder / _FILE
+        self._spare = folder / _SPARE
         self._clock = clock
+        self._last = 0.0
         self._redactor = redactor
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._fd = os.open(self._path, flags, 0o600)
+        try:
+            _reserve(self._spare)
+        except OSError:
+            os.close(self._fd)
+            raise
 
     def append(self, kind: str, /, **data: Any) -> None:
-        """Write a record; it is on the disk when this returns.
+        """Write a record; it is on the disk when this returns, or not at all.
 
         Raises:
             BeeyardError: ``E-RUN-002``.
         """
-        record = {"at": self._clock(), "kind": kind, "data": self._redactor.mask_data(data)}
-        line = memoryview((json.dumps(record, ensure_ascii=False, default=str) + "\n").encode())
+        self._last = max(self._last, self._clock())
+        record = {"at": self._last, "kind": kind, "data": self._redactor.mask_data(data)}
+        line = (json.dumps(record, ensure_ascii=False, default=str) + "\n").encode()
         try:
-            while line:
-                line = line[os.write(self._fd, line) :]
-            os.fsync(self._fd)
+            self._write(line)
         except OSError as error:
-            raise unwritable(error, self._path) from error
+            if error.errno not in _FULL or not self._spare.exists():
+                raise unwritable(error, self._path) from error
+            self._spare.unlink()  # what was kept for this is used now: no record is lost
+            try:
+                self._write(line)
+            except OSError as again:
+                raise unwritable(again, self._path) from again
+
+    def _write(self, line: bytes) -> None:
+        """Write a whole line; of one that does not fit nothing stays, for the next to follow the last whole one."""
+        size = os.fstat(self._fd).st_size
+        rest = memoryview(line)
+        try:
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+            os.fsync(self._fd)
+        except OSError:
+            os.ftruncate(self._fd, size)
+            raise
 
     def end(self, *, ok: bool, **data: Any) -> None:
         """Write the last record and close."""
@@ -65,6 +99,7 @@ class FileJournal:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+            self._spare.unlink(missing_ok=True)
 
 
 class FileRunStore:
@@ -74,22 +109,42 @@ class FileRunStore:
         state: such as ``/var/lib/beeyard``.
         clock: UNIX time in seconds.
         redactor: masks secrets in what is written.
+        boot_id: file that tells boots of the host apart.
     """
 
-    def __init__(self, state: Path, *, clock: Callable[[], float] = time.time, redactor: Redactor | None = None):
+    def __init__(
+        self,
+        state: Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        redactor: Redactor | None = None,
+        boot_id: Path = BOOT_ID,
+    ):
         self._runs = state / "runs"
         self._clock = clock
         self._redactor = redactor or Redactor()
+        self._boot_id = boot_id
 
     def begin(self, kind: str, inputs_digest: str, *, resumed: str = "") -> FileJournal:
         """Start a run's journal."""
         run_id = self._new_id()
         folder = self._runs / run_id
+        for killed in self._runs.glob(f"*/{_SPARE}"):
+            with suppress(OSError):
+                killed.unlink()
         try:
             folder.mkdir(parents=True, mode=0o700)
             journal = FileJournal(run_id, folder, clock=self._clock, redactor=self._redactor)
-            journal.append("begin", kind=kind, inputs_digest=inputs_digest, resumed=resumed)
-            for changed in (folder, self._runs):
+            journal.append(
+                "begin",
+                format=FORMAT,
+                kind=kind,
+                inputs_digest=inputs_digest,
+                resumed=resumed,
+                boot=self.boot(),
+                version=str(installer.__version__),
+            )
+            for changed in (folder, self._runs, self._runs.parent):
                 _sync(changed)
         except OSError as error:
             raise unwritable(error, folder) from error
@@ -105,7 +160,7 @@ class FileRunStore:
     def history(self) -> list[RunRecord]:
         """Return all runs, the newest first; what cannot be read is left out."""
         runs = []
-        for run_id in self._ids():
+        for run_id in self.ids():
             try:
                 run = self.read(run_id)
             except BeeyardError:
@@ -126,7 +181,15 @@ class FileRunStore:
         records = _parse(data, folder)
         return _summary(run_id, folder, records) if records else None
 
-    def _ids(self) -> list[str]:
+    def boot(self) -> str:
+        """Return the name of this boot, empty where the kernel does not tell."""
+        try:
+            return self._boot_id.read_text().strip()
+        except OSError:
+            return ""
+
+    def ids(self) -> list[str]:
+        """Return the ids of all runs, the newest first, also of those whose journal cannot be read."""
         try:
             names = [folder.name for folder in self._runs.iterdir()]
         except OSError:
@@ -137,7 +200,7 @@ class FileRunStore:
         """Return an id that sorts after all others, even when the clock was set back."""
         moment = datetime.fromtimestamp(self._clock(), UTC)
         stamp = f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03d}Z"
-        newest = next(iter(self._ids()), "").partition("-")[0]
+        newest = next(iter(self.ids()), "").partition("-")[0]
         return f"{max(stamp, _after(newest)) if newest else stamp}-{secrets.token_hex(3)}"
 
 
@@ -167,6 +230,8 @@ def _summary(run_id: str, folder: Path, records: list[JournalRecord]) -> RunReco
     begin, last = records[0], records[-1]
     if begin.kind != "begin":
         raise _damaged(folder, "its first record is not the begin of a run")
+    if begin.data.get("format", FORMAT) != FORMAT:
+        raise _newer(folder, begin)
     ended = last.kind == "end"
     return RunRecord(
         run_id=run_id,
@@ -178,6 +243,8 @@ def _summary(run_id: str, folder: Path, records: list[JournalRecord]) -> RunReco
         ok=bool(last.data.get("ok")) if ended else None,
         resumed=str(begin.data.get("resumed") or ""),
         records=tuple(records[1:-1] if ended else records[1:]),
+        boot=str(begin.data.get("boot") or ""),
+        version=str(begin.data.get("version") or ""),
     )
 
 
@@ -188,6 +255,24 @@ def _damaged(folder: Path, why: str) -> BeeyardError:
         fix="move the run's folder away and run again: every step looks at the host itself before it changes anything",
         code="E-RUN-003",
     )
+
+
+def _newer(folder: Path, begin: JournalRecord) -> BeeyardError:
+    return BeeyardError(
+        f"another version of beeyard wrote the journal of run {folder.name}",
+        why=f"Its format is {begin.data.get('format')}, this beeyard knows {FORMAT}; it was beeyard "
+        f"{begin.data.get('version') or 'of an unknown version'}.",
+        fix="Use that version, or a newer one, to go on with the run or to undo it.",
+        code="E-RUN-004",
+    )
+
+
+def _reserve(path: Path) -> None:
+    """Take a little of the disk, to be given back when it is full."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+        file.write(os.urandom(_SPARE_BYTES))  # no file system can make zeros small
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _sync(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import installer
 from installer.adapters.store.journal import FileRunStore
 from installer.domain.errors import BeeyardError
 from installer.domain.redact import Redactor
@@ -201,13 +203,94 @@ def full_disk(tmp_path: Path) -> Iterator[Callable[[], None]]:
 
 
 @pytest.mark.root
-def test_a_full_disk_is_told(full_disk: Callable[[], None], tmp_path: Path) -> None:
+def test_on_a_full_disk_what_is_kept_free_takes_the_end(full_disk: Callable[[], None], tmp_path: Path) -> None:
     store = FileRunStore(tmp_path)
     journal = store.begin("install", "x")
     full_disk()
+    journal.append("step-failed", step="k3s", text="x" * 8192)
+    journal.end(ok=False)
+    run = store.read(journal.run_id)
+    assert run is not None
+    assert (run.ok, [record.kind for record in run.records]) == (False, ["step-failed"])
+    assert [path.name for path in journal.folder.iterdir()] == ["journal.jsonl"]
+
+
+@pytest.mark.root
+def test_a_full_disk_is_told_and_no_line_is_torn(full_disk: Callable[[], None], tmp_path: Path) -> None:
+    store = FileRunStore(tmp_path)
+    journal = store.begin("install", "x")
+    full_disk()
+    written = 0
+
+    def write_on() -> None:
+        nonlocal written
+        while True:
+            journal.append("step", text="x" * 10_000)
+            written += 1
+
     with pytest.raises(BeeyardError) as caught:
-        journal.append("step", text="x" * 8192)
-    journal.close()
+        write_on()
     assert caught.value.code == "E-RUN-002"
     assert "space" in caught.value.why.lower()
-    assert store.unfinished() is not None
+    (tmp_path / "filler").unlink()
+    journal.append("again")
+    journal.close()
+    run = store.unfinished()
+    assert run is not None
+    assert [record.kind for record in run.records] == [*["step"] * written, "again"]
+
+
+def test_times_never_go_back(store: FileRunStore, clock: Clock) -> None:
+    journal = store.begin("install", "x")
+    for seconds in (5, -86_400, 86_401):
+        clock.now += seconds
+        journal.append("tick")
+    journal.end(ok=True)
+    run = store.read(journal.run_id)
+    assert run is not None
+    assert run.ended is not None
+    times = [run.started, *(record.at for record in run.records), run.ended]
+    assert times == sorted(times)
+
+
+def test_boots_and_versions_are_told_apart(tmp_path: Path) -> None:
+    boot = tmp_path / "boot_id"
+    boot.write_text("first\n")
+    store = FileRunStore(tmp_path / "state", boot_id=boot)
+    store.begin("install", "x").close()
+    boot.write_text("second\n")
+    run = store.unfinished()
+    assert run is not None
+    assert (run.boot, store.boot()) == ("first", "second")
+    assert run.version == installer.__version__
+
+
+def test_the_journal_of_a_newer_format_is_not_guessed_at(store: FileRunStore) -> None:
+    journal = store.begin("install", "x")
+    journal.end(ok=True)
+    path = journal.folder / "journal.jsonl"
+    path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
+    with pytest.raises(BeeyardError) as caught:
+        store.read(journal.run_id)
+    assert caught.value.code == "E-RUN-004"
+    assert (store.history(), store.ids()) == ([], [journal.run_id])
+
+
+def test_a_journal_from_before_formats_is_read(store: FileRunStore) -> None:
+    journal = store.begin("install", "x")
+    journal.end(ok=True)
+    path = journal.folder / "journal.jsonl"
+    first, rest = path.read_text().split("\n", 1)
+    begin = json.loads(first)
+    begin["data"] = {"kind": "install", "inputs_digest": "x", "resumed": ""}
+    path.write_text(json.dumps(begin) + "\n" + rest)
+    run = store.read(journal.run_id)
+    assert run is not None
+    assert (run.ok, run.boot, run.version) == (True, "", "")
+
+
+def test_what_a_killed_run_kept_free_is_given_back(store: FileRunStore) -> None:
+    killed = store.begin("install", "x")
+    assert (killed.folder / ".spare").stat().st_size > 0
+    store.begin("install", "x").end(ok=True)
+    assert not (killed.folder / ".spare").exists()
