@@ -7,13 +7,17 @@ import hashlib
 import os
 import shutil
 import tarfile
+import tempfile
+import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from installer.adapters.helm.charts import find_chart, read_chart
 from installer.adapters.k3s.releases import K3sReleases
-from installer.adapters.store.bundle import BundleOpener, read_manifest
+from installer.adapters.store.bundle import BundleOpener, read_manifest, read_small
+from installer.domain.bundle import BundleManifest
 from installer.domain.bundle_opened import OpenedBundle, arch_here, check_arch
 from installer.domain.errors import BeeyardError
 from installer.domain.k3s_release import IMAGE_LIST, machine_arch, parse_version
@@ -115,8 +119,21 @@ class ReleaseSources:
         if path not in self._read:
             data, manifest = read_manifest(path)
             opened = OpenedBundle(path, manifest, arch_here(manifest, os.uname().machine))
-            self._read[path] = _bundle(opened, hashlib.sha256(data).hexdigest())
+            bundle = _bundle(opened, hashlib.sha256(data).hexdigest())
+            self._read[path] = self._with_small(path, manifest, bundle) if path.is_file() else bundle
         return self._read[path]
+
+    def _with_small(self, path: Path, manifest: BundleManifest, bundle: Bundle) -> Bundle:
+        """Return the bundle of an archive with what a plan shows of it at hand, until this object is gone."""
+        folder = Path(tempfile.mkdtemp(prefix="beeyard-bundle-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        read_small(path, manifest, folder)
+
+        def here(one: Path) -> Path:
+            return folder / one.relative_to(bundle.root)
+
+        files = tuple(replace(one, path=here(one.path)) for one in bundle.files)
+        return replace(bundle, values=tuple(map(here, bundle.values)), files=files)
 
     async def open_bundle(self, path: Path, workdir: Path, progress: Callable[[str, int, int], None]) -> Bundle:
         """Verify every file of a bundle and return it."""

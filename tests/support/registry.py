@@ -74,7 +74,7 @@ class Registry:
         """Put an image for some architectures there, with an attestation for each; return its digest."""
         children = []
         for arch in arches:
-            made = self.single(repository, arch, **files)
+            made = self.single(repository, arch, "", **files)
             children.append({**made, "platform": {"architecture": arch, "os": "linux"}})
             children.append(self._attestation(repository, made["digest"]))
         index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": children}

@@ -52,6 +52,25 @@ def read_manifest(archive: Path, limit: int) -> bytes:
     return b""
 
 
+def read_files(archive: Path, names: frozenset[str], limit: int) -> dict[str, bytes]:
+    """Return some small files of an archive without unpacking it; what is missing or larger is left out.
+
+    Raises:
+        RefusedError: ``E-BUNDLE-006``, ``-009``, ``-010``.
+        BeeyardError: ``E-BUNDLE-001`` unreadable, ``E-BUNDLE-011`` too large.
+    """
+    found: dict[str, bytes] = {}
+    with _reading(archive, archive) as (tar, stream, _raw):
+        for member in _members(tar, stream):
+            name = _name(member)
+            wanted = name if name in names else name.partition("/")[2]
+            if wanted in names and wanted not in found and member.size <= limit:
+                found[wanted] = _content(tar, member).read()
+            if len(found) == len(names):
+                break
+    return found
+
+
 def check_seal(archive: Path, tick: Tick = lambda _position: None) -> bool:
     """Prove an archive by the seal at its end, in one pass over its bytes; return False where it has no seal.
 

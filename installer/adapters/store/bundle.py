@@ -33,6 +33,9 @@ Progress = Callable[[str, int, int], None]
 T = TypeVar("T")
 
 _MANIFEST_LIMIT = 4 * 1024 * 1024
+_SMALL_LIMIT = 16 * 1024 * 1024
+"""Bytes of the largest file that is read before a bundle is opened: values, and files for the host."""
+
 _THREADS = 4
 _REPORT_EVERY = 16
 """Buffers hashed between two calls of the progress function."""
@@ -51,6 +54,30 @@ def read_manifest(path: Path) -> tuple[bytes, BundleManifest]:
         if not data:
             raise _unreadable(path, f"there is no {MANIFEST} in it")
     return data, parse_manifest(data)
+
+
+def read_small(path: Path, manifest: BundleManifest, folder: Path) -> None:
+    """Put values and files for the host, which a plan shows, from an archive into a folder, proven. Blocks.
+
+    Raises:
+        RefusedError: ``E-BUNDLE-008`` one is missing or changed; others as for ``read_manifest``.
+    """
+    entries: dict[str, str] = {entry.file: entry.sha256 for entry in manifest.values}
+    entries |= {entry.file: entry.sha256 for entry in manifest.files}
+    if not entries:
+        return
+    found = archive.read_files(path, frozenset(entries), _SMALL_LIMIT)
+    complaints = [f"{name} is missing or too large" for name in entries if name not in found]
+    complaints += [
+        f"{name} is not what {MANIFEST} lists"
+        for name, data in found.items()
+        if entries[name] and hashlib.sha256(data).hexdigest() != entries[name]
+    ]
+    if complaints:
+        raise _spoiled(complaints)
+    for name, data in found.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
 
 
 def open_bundle(path: Path, workdir: Path, progress: Progress = lambda _file, _done, _total: None) -> OpenedBundle:

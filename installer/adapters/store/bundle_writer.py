@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from installer.domain.bundle import MANIFEST
 from installer.domain.bundle_seal import seal
 from installer.domain.errors import BeeyardError
 from installer.domain.images.layout import BLOBS, layout_files
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 BUFFER = 1024 * 1024
+_LARGE = ("bin/", "images/")
 _LEVEL = 6
 _WINDOW_LOG = 25
 _THREADS = 4
@@ -32,8 +34,13 @@ def measure(parts: Sequence[Part], progress: Progress) -> list[Measured]:
     return [_measured(part, progress) for part in parts]
 
 
+def ordered(parts: Sequence[Measured]) -> list[Measured]:
+    """Return parts in the order of an archive: what a plan reads comes first, what is large comes last."""
+    return sorted(parts, key=lambda one: (one.part.name.startswith(_LARGE), one.part.name != MANIFEST, one.part.name))
+
+
 def write(out: Path, parts: Sequence[Measured], created: int, progress: Progress) -> Written:
-    """Write a sealed ``.tar.zst`` with the parts in their order. Blocks.
+    """Write a sealed ``.tar.zst`` with the parts in a lasting order. Blocks.
 
     Args:
         out: the file; it appears when it is whole.
@@ -47,7 +54,7 @@ def write(out: Path, parts: Sequence[Measured], created: int, progress: Progress
     partial = out.with_name(f".{out.name}.part")
     try:
         with _removed_on_failure(partial):
-            written = _write(partial, parts, created, progress)
+            written = _write(partial, ordered(parts), created, progress)
             partial.replace(out)
     except OSError as error:
         raise _unwritable(out, error) from error

@@ -69,8 +69,8 @@ class _Writing:
         manifest = dump_manifest(self._manifest(sums, created))
         parse_manifest(manifest)
         first = await archives.measure([FilePart(MANIFEST, manifest)], self._steps.progress)
-        ordered = [*first, *sorted(measured, key=lambda one: one.part.name)]
-        return self._made(await archives.write(self._out(), ordered, epoch, self._steps.progress), sums)
+        written = await archives.write(self._out(), [*first, *measured], epoch, self._steps.progress)
+        return self._made(written, sums)
 
     def _epoch(self) -> int:
         """Return the bundle's time: the one asked for, else that of its newest image."""

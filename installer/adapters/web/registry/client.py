@@ -36,6 +36,7 @@ from installer.ports.web import Download
 T = TypeVar("T")
 
 _AT_ONCE = 4
+_WORTH_TELLING = 1024 * 1024
 _LARGEST_CONFIG = 8 * 1024 * 1024
 
 
@@ -171,7 +172,8 @@ class RegistryClient(Pusher):
         download = Download(url, path, descriptor.hex, name)
 
         def report(done: int, total: int) -> None:
-            source.progress(name, done, total or descriptor.size)
+            if descriptor.size >= _WORTH_TELLING:
+                source.progress(name, done, total or descriptor.size)
 
         try:
             await self._http.fetch(download, report, headers=self._authorizer.headers(endpoint, source.scope))
