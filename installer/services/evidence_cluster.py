@@ -14,6 +14,7 @@ from installer.domain.diagnosis.objects import (
     problem_causes,
     problem_evidence,
     ready_parts,
+    replica_evidence,
     writer_of,
 )
 from installer.domain.diagnosis.parts import Part
@@ -97,6 +98,7 @@ async def read_cluster(kube: Kube, *, namespace: str = SYSTEM, expected: Expecte
         *logs,
         *_releases(releases),
         *object_evidence(everything, facts.nodes, events or facts.events, config),
+        *replica_evidence(facts.deployments, facts.nodes),
         *problem_evidence(problems),
     ]
     return found

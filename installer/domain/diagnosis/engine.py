@@ -39,7 +39,10 @@ def _judge(rule: Rule, lines: Sequence[Evidence], ready: Collection[Part]) -> Ca
     hits = list(_hits(rule, lines))
     if len(hits) < rule.lines or not any(rule.lasting or _is_present(line, part, ready) for line, _, part in hits):
         return None
-    line, words, part = hits[0]
+    line, _, part = hits[0]
+    words: dict[str, str] = {}
+    for _, more, _ in hits:  # what the first line does not name, another may
+        words = {**more, **{name: word for name, word in words.items() if word}}
     return Cause(
         code=rule.code,
         part=part,
@@ -60,9 +63,10 @@ def _is_present(line: Evidence, part: Part, ready: Collection[Part]) -> bool:
 
 
 def _hits(rule: Rule, lines: Sequence[Evidence]) -> Iterator[tuple[Evidence, dict[str, str], Part]]:
-    """Yield lines with their words; those of the first clue first, the newest of each first."""
+    """Yield lines with their words; those of the first clue first, of each what tells of now first, then the newest."""
+    ordered = sorted(reversed(lines), key=lambda line: line.source in LOGS)
     for clue in rule.clues:
-        for line in reversed(lines):
+        for line in ordered:
             if match := clue.match(line):
                 name = line.subject.partition(" ")[0]
                 words = {"subject": line.subject, "pod": name.rpartition("/")[2], **match.groupdict(default="")}

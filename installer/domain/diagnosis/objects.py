@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from installer.domain.diagnosis.cause import Cause
@@ -93,6 +93,16 @@ def object_evidence(
     for key in _SETTINGS:
         if data.get(key):
             yield Evidence(Source.CONFIG, "ConfigMap cilium-config", f"{key}={clean(str(data[key]))}")
+
+
+def replica_evidence(deployments: Iterable[Object], nodes: Collection[Object]) -> Iterator[Evidence]:
+    """Yield Deployments of which there are to be more pods than there are nodes."""
+    for one in deployments:
+        wanted = one.get("spec", {}).get("replicas")
+        if nodes and isinstance(wanted, int) and wanted > len(nodes):
+            subject = f"{namespace_of(one)}/{name_of(one)}"
+            text = f"{wanted} replicas are wanted on {len(nodes)} node{'s' * (len(nodes) != 1)}"
+            yield Evidence(Source.CONFIG, f"Deployment {subject}", text, subject)
 
 
 def _events(events: Iterable[Object], ready: Mapping[tuple[str, str], bool]) -> Iterator[Evidence]:

@@ -49,6 +49,7 @@ RULES = (
         ),
         mode=8,
         why="Operators use ports of the host and may not share a node.",
+        also=(clue(r"^\d+ replicas are wanted on \d+ node", Source.CONFIG, subject=r"cilium-operator$"),),
         lasting=True,
     ),
     Rule(

@@ -164,7 +164,11 @@ RULES = (
         "hubble enable "
         "(it issues new ones), and kubectl -n kube-system rollout restart ds/cilium deploy/hubble-relay",
         (
-            clue(r"x509: |remote error: tls: |certificate (has expired|is not valid)", Source.RELAY, Source.PROBLEM),
+            clue(
+                r"x509: |remote error: tls: |certificate (has expired|is not valid|verify failed)",
+                Source.RELAY,
+                Source.PROBLEM,
+            ),
             clue(r"certificate .*hubble.*expired", Source.HELM, Source.CONDITION),
         ),
         mode=22,

@@ -6,7 +6,13 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from installer.domain.diagnosis import Diagnosis, Evidence, Source, diagnose
-from installer.domain.diagnosis.objects import object_evidence, problem_causes, problem_evidence, ready_parts
+from installer.domain.diagnosis.objects import (
+    object_evidence,
+    problem_causes,
+    problem_evidence,
+    ready_parts,
+    replica_evidence,
+)
 from installer.domain.overview import CertificateStatus
 from installer.domain.readiness_rules.evidence import clean
 from installer.domain.readiness_rules.facts import RELAY
@@ -22,6 +28,7 @@ def diagnose_status(read: Readings, certificates: Iterable[CertificateStatus]) -
         *_words(read),
         *_expired(certificates),
         *object_evidence(read.pods or read.facts.pods, read.facts.nodes, read.events, read.config_map),
+        *replica_evidence(read.facts.deployments, read.facts.nodes),
         *problem_evidence(problems),
     )
     return diagnose(evidence, ready=ready_parts(read.snapshot), known=problem_causes(problems))

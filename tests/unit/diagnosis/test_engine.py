@@ -85,6 +85,23 @@ def test_the_newest_line_is_the_evidence_and_all_are_counted() -> None:
     assert (cause.evidence, cause.count) == ("failed to find memory cgroup 2", 2)
 
 
+def test_words_come_from_any_line() -> None:
+    host = Evidence(Source.CONTAINERD, "log", 'msg="trying next host" error="refused" host="mirror:5000"')
+    event = Evidence(Source.EVENT, "event", 'Failed to pull image "quay.io/a/b:1": refused', "demo/web")
+    cause = diagnose([event, host]).cause
+    assert cause is not None
+    assert cause.evidence == host.text
+    assert cause.what.endswith("quay.io/a/b:1")
+
+
+def test_what_tells_of_now_comes_before_logs() -> None:
+    log = Evidence(Source.K3S, "log", 'plugin type="flannel" failed (add): old')
+    event = Evidence(Source.EVENT, "event", 'plugin type="flannel" failed (add): now', "demo/web")
+    cause = diagnose([event, log]).cause
+    assert cause is not None
+    assert cause.where == "event"
+
+
 def test_json_and_back() -> None:
     found = diagnose([EXPIRED, VXLAN, CGROUP, GATEWAY])
     assert Diagnosis.from_dict(found.to_dict()) == found
