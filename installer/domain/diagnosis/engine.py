@@ -64,7 +64,8 @@ def _is_present(line: Evidence, part: Part, ready: Collection[Part]) -> bool:
 
 def _hits(rule: Rule, lines: Sequence[Evidence]) -> Iterator[tuple[Evidence, dict[str, str], Part]]:
     """Yield lines with their words; those of the first clue first, of each what tells of now first, then the newest."""
-    ordered = sorted(reversed(lines), key=lambda line: line.source in LOGS)
+    newest = lines[::-1]
+    ordered = sorted(newest, key=lambda line: line.source in LOGS)
     for clue in rule.clues:
         for line in ordered:
             if match := clue.match(line):
