@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 import subprocess
-import tarfile
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -15,14 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.support.cluster import Finished, beeyard, run_testbed
+from tests.support.mirror import ARCHIVE, VERSION, fill, sources
 
 pytestmark = [pytest.mark.testbed, pytest.mark.root, pytest.mark.timeout(600)]
-
-VERSION = "v1.20.2+k3s1"
-ARCHIVE = "k3s-airgap-images-amd64.tar"
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
@@ -30,34 +24,6 @@ class QuietHandler(SimpleHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         pass
-
-
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def fill(root: Path, bundle: Path) -> None:
-    """Lay out k3s' release files, the channel server's answer, a chart repository and helm's archive."""
-    release = root / "k3s" / VERSION
-    release.mkdir(parents=True)
-    (release / "k3s").symlink_to(bundle / "k3s")
-    (release / ARCHIVE).symlink_to(bundle / "images" / ARCHIVE)
-    sums = [f"{sha256(release / name)}  {name}" for name in ("k3s", ARCHIVE)]
-    (release / "sha256sum-amd64.txt").write_text("\n".join(sums) + "\n")
-    channel = {"id": "stable", "type": "channel", "name": "stable", "latest": VERSION}
-    (root / "v1-release").mkdir()
-    (root / "v1-release/channels").write_text(json.dumps({"type": "collection", "data": [channel]}))
-    chart = next((bundle / "charts").iterdir())
-    entry = {"name": "cilium", "version": "1.20.99", "urls": [chart.name], "digest": sha256(chart)}
-    (root / "charts").mkdir()
-    (root / "charts" / chart.name).symlink_to(chart)
-    (root / "charts/index.yaml").write_text(yaml.safe_dump({"apiVersion": "v1", "entries": {"cilium": [entry]}}))
-    helm = root / "helm/helm-v4.1.4-linux-amd64.tar.gz"
-    helm.parent.mkdir()
-    with tarfile.open(helm, "w:gz", compresslevel=1) as tar:
-        tar.add(bundle / "helm", "linux-amd64/helm")
-    helm.with_name(helm.name + ".sha256sum").write_text(f"{sha256(helm)}  {helm.name}\n")
 
 
 @pytest.fixture(scope="module")
@@ -80,15 +46,8 @@ def mirror(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
 
 
 def install(url: str, *arguments: str) -> Finished:
-    sources = {
-        "downloads.k3s": f"{url}/k3s",
-        "downloads.channels": url,
-        "downloads.chart.repository": f"{url}/charts",
-        "downloads.helm.url": f"{url}/helm",
-    }
-    sets = [word for path, value in sources.items() for word in ("--set", f"{path}={value}")]
-    common = ["install", "--allow-unsupported", "--no-merge", "--set", "cilium.version=1.20.99"]
-    return beeyard(*common, *sets, *arguments)
+    common = ["install", "--allow-unsupported", "--no-merge"]
+    return beeyard(*common, *sources(url), *arguments)
 
 
 def test_the_plan_names_what_is_downloaded(mirror: tuple[Path, str]) -> None:

@@ -1,0 +1,288 @@
+"""Carries out one case in the world that it runs in: install, interruption, install again, state."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.kill import planted, processes, state
+from tests.e2e.kill.cases import Case, Change, Told
+from tests.e2e.kill.faults import CLOCK, FAULTS, Fault, Site
+from tests.support import mirror
+from tests.support.cluster import BEEYARD, ROOT, kubectl, objects
+from tests.testbed.world_init import GATEWAY
+
+HOOK = ROOT / "tests/e2e/kill/hook"
+OWN = Path("/run/kill-matrix")
+"""Where the harness keeps its own files in a world."""
+TOLD, GO = OWN / "told", OWN / "go"
+PORT = 8099
+_BY_HOOK = {"kill": -9, "clock-back": -9, "clock-ahead": 0}
+"""Faults that the hook carries out by itself at a change, with the exit code that they bring."""
+RUN_LIMIT = 180.0
+"""Seconds after which an install that a fault keeps waiting is killed as well."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a case.
+
+    Attributes:
+        id: the case's.
+        step: step of the point.
+        point: where.
+        how: what happened there.
+        ended: exit code of the interrupted run; below 0 the signal.
+        resumed: seconds of the run after it.
+        lost: what the user misses.
+        changes: changes that a third run would still make.
+        error: why there is no result.
+        state: final state.
+    """
+
+    id: str
+    step: str
+    point: str
+    how: str
+    ended: int = 0
+    resumed: float = 0.0
+    lost: list[str] = field(default_factory=list)
+    changes: int = 0
+    error: str = ""
+    state: state.State = field(default_factory=dict)
+
+
+class Install:
+    """An install of the testbed's bundle, or of a mirror of it."""
+
+    def __init__(self, source: str, bundle: Path) -> None:
+        self._source = source
+        self._bundle = bundle
+        self.mirror: subprocess.Popen[bytes] | None = None
+        if source == "mirror":
+            mirror.fill(OWN / "mirror", bundle)
+            images = Path("/var/lib/rancher/k3s/agent/images")
+            images.mkdir(parents=True)
+            shutil.copy(bundle / "images/cilium-images.tar", images)  # nothing can be pulled here
+            self.mirror = self.start_mirror()
+
+    def start_mirror(self) -> subprocess.Popen[bytes]:
+        """Serve the sources beyond the default route."""
+        serve = [sys.executable, "-m", "http.server", "--bind", GATEWAY, "--directory", str(OWN / "mirror"), str(PORT)]
+        command = ["ip", "netns", "exec", "outside", *serve]
+        started = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        asked = ["ip", "netns", "exec", "outside", "ss", "-Hltn", f"sport = :{PORT}"]
+        processes.wait(lambda: subprocess.run(asked, capture_output=True, check=True).stdout, "the mirror")
+        return started
+
+    @property
+    def arguments(self) -> list[str]:
+        """What beeyard is called with."""
+        if self._source == "bundle":
+            return ["install", "--allow-unsupported", "--bundle", str(self._bundle)]
+        return ["install", "--allow-unsupported", *mirror.sources(f"http://{GATEWAY}:{PORT}")]
+
+    def start(self, plan: dict[str, Any] | None = None) -> subprocess.Popen[str]:
+        """Start an install with its events on a pipe; `plan` is the hook's."""
+        env = {**os.environ, "HOME": "/root"}
+        if plan:
+            env |= {"KILL_AT": json.dumps(plan), "PYTHONPATH": str(HOOK)}
+        with (OWN / "stderr").open("ab") as talk:
+            return subprocess.Popen(
+                [BEEYARD, *self.arguments, "--yes", "-o", "json"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=talk, text=True, env=env,
+            )  # fmt: skip
+
+
+def interrupted(install: Install, case: Case) -> int:
+    """Run an install that is interrupted; return its exit code.
+
+    Raises:
+        LookupError: the run ended before it came to the point.
+    """
+    at, fault = case.point.at, FAULTS[case.fault]
+    with install.start(_plan(case)) as run, _limited(run):
+        site = Site(run, install.mirror, install.start_mirror)
+        events = _Events(run)
+        if isinstance(at, Told):
+            events.until(at)
+        reader = threading.Thread(target=events.drain)
+        reader.start()
+        if isinstance(at, Told):
+            fault.strike(site)
+        elif case.fault not in _BY_HOOK:
+            _stand_still(fault, site)
+        fault.after(site)
+        reader.join()
+        code = run.wait()
+        if isinstance(at, Change) and case.fault in _BY_HOOK and code != _BY_HOOK[case.fault]:
+            raise LookupError(f"it never came to {at.match} ({code}): {events.last()}")
+    fault.mend(site)
+    install.mirror = site.mirror
+    return code
+
+
+def _plan(case: Case) -> dict[str, Any] | None:
+    at = case.point.at
+    plan: dict[str, Any] = {}
+    if case.fault == "clock-back":
+        plan = {"clock": CLOCK[case.fault]}
+    if isinstance(at, Change):
+        then = {"kill": "kill", "clock-back": "kill", "clock-ahead": "clock"}.get(case.fault, "tell")
+        plan |= {"match": at.match, "nth": at.nth, "then": then, "told": str(TOLD), "go": str(GO)}
+        plan["seconds"] = CLOCK.get(case.fault, 0.0)
+    return plan or None
+
+
+def _stand_still(fault: Fault, site: Site) -> None:
+    """Let the fault strike while the install waits right before one of its changes."""
+    told = os.open(TOLD, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        while not os.read(told, 100):
+            if site.run.poll() is not None:
+                raise LookupError("it never came to its point")
+            time.sleep(0.005)
+    finally:
+        os.close(told)
+    fault.strike(site)
+    while site.run.poll() is None:
+        with suppress(OSError):  # until it opens its end
+            go = os.open(GO, os.O_WRONLY | os.O_NONBLOCK)
+            os.write(go, b"go")
+            os.close(go)
+            return
+        time.sleep(0.005)
+
+
+class _Events:
+    """The events of a run as they come."""
+
+    def __init__(self, run: subprocess.Popen[str]) -> None:
+        assert run.stdout is not None
+        self._lines: Iterator[str] = iter(run.stdout)
+        self._tail: deque[str] = deque(maxlen=3)
+
+    def until(self, at: Told) -> None:
+        """Read until the point is there.
+
+        Raises:
+            LookupError: the run ended before.
+        """
+        left = at.nth
+        for line in self._lines:
+            self._tail.append(line[:1500])
+            event = json.loads(line)
+            if event["event"] == at.event and at.step in ("", event.get("step")) and at.text in line:
+                left -= 1
+            if left == 0:
+                return
+        raise LookupError(f"it never came to {at}: {self.last()}")
+
+    def drain(self) -> None:
+        """Read to the end."""
+        for line in self._lines:
+            self._tail.append(line[:1500])
+
+    def last(self) -> str:
+        """Return the last events."""
+        return "".join(self._tail)
+
+
+@contextmanager
+def _limited(run: subprocess.Popen[str]) -> Iterator[None]:
+    timer = threading.Timer(RUN_LIMIT, run.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        run.kill()
+
+
+def _talk() -> str:
+    return (OWN / "stderr").read_text()[-1000:]
+
+
+def finish(install: Install) -> float:
+    """Run the install to its end; return its seconds.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    began = time.monotonic()
+    with install.start() as run:
+        events = _Events(run)
+        events.drain()
+        code = run.wait()
+    if code:
+        raise RuntimeError(f"the run after it ended with {code}: {_talk()}{events.last()}")
+    return time.monotonic() - began
+
+
+def changes_left(install: Install) -> int:
+    """Return how many changes one more run would make."""
+    command = [str(BEEYARD), *install.arguments, "--dry-run", "-o", "json"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL).stdout
+    plan = next(json.loads(line) for line in said.splitlines() if '"event":"plan"' in line)
+    return int(plan["plan"]["changes"])
+
+
+def settle() -> None:
+    """Wait until what was begun is done: pods run, the proof's namespace is gone."""
+    processes.wait(lambda: "beeyard-verify" not in kubectl("get", "ns", "-o", "name"), "namespaces to go", 90)
+    processes.wait(_all_ready, "pods to be ready", 90)
+    processes.wait(lambda: not processes.helm(), "helm to end")
+
+
+def _all_ready() -> bool:
+    pods = objects("pods", "-A")["items"]
+    return bool(pods) and all(
+        pod["status"]["phase"] == "Running"
+        and "deletionTimestamp" not in pod["metadata"]
+        and all(one.get("ready") for one in pod["status"].get("containerStatuses", [{}]))
+        for pod in pods
+    )
+
+
+def carry_out(case: Case | None, source: str, bundle: Path) -> Outcome:
+    """Do one case, or an undisturbed install where there is none."""
+    point = case.point if case else None
+    outcome = Outcome(
+        case.id if case else f"{source}-undisturbed",
+        point.step if point else "",
+        point.name if point else "",
+        FAULTS[case.fault].says if case else "undisturbed",
+    )
+    began = time.time()
+    OWN.mkdir()
+    socket.sethostname("node")  # a node's name is the host's, and is everywhere
+    for fifo in (TOLD, GO):
+        os.mkfifo(fifo)
+    try:
+        planted.plant()
+        install = Install(source, bundle)
+        if case:
+            outcome.ended = interrupted(install, case)
+        outcome.resumed = finish(install)
+        outcome.changes = changes_left(install)
+        settle()
+        outcome.lost = planted.lost()
+        if install.mirror:
+            install.mirror.kill()
+            install.mirror.wait()
+        outcome.state = state.capture(began)
+    except (LookupError, RuntimeError, TimeoutError, AssertionError, OSError, subprocess.SubprocessError) as error:
+        outcome.error = f"{type(error).__name__}: {error}"
+    return outcome
