@@ -16,6 +16,7 @@ from installer.domain.installed import Installed
 from installer.domain.plan import Change
 from installer.domain.releases import ChartRelease, Releases
 from installer.domain.spec import ClusterSpec
+from installer.pipeline.book import Book
 from installer.pipeline.chart_values import chart_release
 from installer.ports.cluster import Kube, Kubes
 from installer.ports.helm import Helm, Release
@@ -133,6 +134,7 @@ class Run:
         release: the Helm release as found.
         values: Helm values to be.
         current: id of the step at work.
+        book: where changes are written down before they are made.
     """
 
     spec: ClusterSpec
@@ -151,6 +153,7 @@ class Run:
     release: Release | None = None
     values: dict[str, Any] = field(default_factory=dict)
     current: str = ""
+    book: Book = field(default_factory=Book)
     _kube: Kube | None = None
 
     @property

@@ -15,6 +15,7 @@ from typing import TypeVar
 from installer.domain.errors import BeeyardError, ConnectError, TemporaryError
 from installer.domain.events import PlanMade, RunFinished, StepDone, StepFailed, StepStarted
 from installer.domain.plan import Plan, StepPlan
+from installer.pipeline.book import Book
 from installer.pipeline.cover import Cover
 from installer.pipeline.run import Run, Step
 from installer.ports.store import Journal
@@ -75,6 +76,7 @@ class Runner:
             BeeyardError: the error of the step that failed; the journal tells how far it came.
         """
         run, started = self._run, self._run.tools.now()
+        run.book = Book(journal if journal.run_id else None, lambda: run.tools.files)
         ok = False
         try:
             async with asyncio.TaskGroup() as group:

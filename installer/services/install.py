@@ -12,12 +12,13 @@ import json
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
 import yaml
 
+import installer
 from installer.domain import installed
 from installer.domain.config_layers import Layer, resolve
 from installer.domain.errors import BeeyardError, RefusedError
@@ -26,6 +27,7 @@ from installer.domain.plan import Plan
 from installer.domain.redact import Redactor
 from installer.domain.releases import Releases
 from installer.domain.spec import ClusterDocument, ClusterSpec
+from installer.pipeline.book import Book
 from installer.pipeline.cover import Cover
 from installer.pipeline.run import Emit, Options, Run, Step, Tools
 from installer.pipeline.runner import Result, Runner
@@ -56,6 +58,10 @@ def install_steps() -> list[Step]:
 def hubble_steps() -> list[Step]:
     """Return the steps that switch Hubble on a cluster that is there."""
     return [FetchStep(), CiliumStep(), HubbleStep(), ReadyStep()]
+
+
+RECORDS = ("installed.json", "cluster.yaml")
+"""Our own records of what was installed, in the state folder."""
 
 
 class OpenLog(Protocol):
@@ -93,8 +99,11 @@ class Job:
         resumed = unfinished.run_id if unfinished else ""
         journal = self.runs.begin(self.kind, _digest(self.run.spec), resumed=resumed)
         self._keep_goal(journal)
+        self._keep_records(journal)
         self.log = self.open_log(journal.run_id)
         self.run.emit(RunStarted(self.run.tools.now(), journal.run_id, str(self.log.path), resumed))
+        if unfinished is not None:
+            self._tell_of(unfinished)
         try:
             async with self.run.tools.remember(self.run):
                 result = await self.runner.execute(plan, journal)
@@ -126,6 +135,24 @@ class Job:
             undo_on_failure=options.undo_on_failure,
         )
         self._write_spec(journal.folder / "cluster.yaml")
+
+    def _keep_records(self, journal: Journal) -> None:
+        """Keep our own records as they are now: an undo of this run brings them back."""
+        book, folder = Book(journal, lambda: self.run.tools.files), self.run.options.state_dir
+        for name in RECORDS:
+            book.before(folder / name)
+
+    def _tell_of(self, unfinished: RunRecord) -> None:
+        """Say what is different since the run that is gone on with."""
+        if unfinished.boot and unfinished.boot != self.runs.boot():
+            self.run.log("the host was started anew since the run that is gone on with; what a boot loses is made anew")
+        ours = str(installer.__version__)
+        if unfinished.version and unfinished.version != ours:
+            self.run.log(
+                f"the run that is gone on with was made by beeyard {unfinished.version}, this is {ours}: its goal is "
+                "gone on with as this version understands it",
+                "warning",
+            )
 
     def _keep_spec(self) -> None:
         """Keep the specification that the cluster has now, for the commands that change a part of it."""
@@ -303,7 +330,10 @@ class InstallService:
         except (BeeyardError, OSError, yaml.YAMLError):  # of no use any more: a new run starts from the beginning
             return None
         kept = next((one.data for one in record.records if one.kind == "options"), {})
-        return Unfinished(record, spec, Options(**kept, environment=environment or {}))
+        # Another version of beeyard may have had other options.
+        known = {item.name for item in fields(Options)} - {"environment", "state_dir"}
+        options = Options(**{name: kept[name] for name in known & kept.keys()}, environment=environment or {})
+        return Unfinished(record, spec, options)
 
     def _is_at_work(self) -> bool:
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from installer.adapters.bpf.proof import prove
 from installer.adapters.host import facts
+from installer.adapters.host.clock import steady
 from installer.adapters.host.files import LocalFiles
 from installer.adapters.host.processes import LocalProcesses
 from installer.adapters.host.services import detect
@@ -90,7 +90,7 @@ async def tools(spec: ClusterSpec, environment: Mapping[str, str], redactor: Red
             helm=open_helm,
             kubeconfigs=KubeconfigFile(files, environment, find_invoker(environment)),
             assets=asset,
-            now=time.time,
+            now=steady(),
             wait_ready=lambda run, timeout: proofs.wait(run, hubbles, timeout),
             prove=lambda run: proofs.prove(run, hubbles, network_proof),
             remember=remember,

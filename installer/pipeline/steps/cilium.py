@@ -109,6 +109,7 @@ class _ReleaseStep:
         if self._release is not None and self._release.status.startswith(("pending", "uninstalling")):
             await helm.clear_pending(self._release)
         self._before, self._changed = self._release, True
+        run.book.release(NAME, NAMESPACE, self._release.revision if self._release else 0)
         await helm.install_or_upgrade(NAME, NAMESPACE, chart, self._target())
         run.installed.chart_version = run.chart_version
         run.installed.digests = _digests(run)

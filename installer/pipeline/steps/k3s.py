@@ -114,6 +114,7 @@ class K3sStep:
         if self._binary_changes:
             await self._install_binary(run)
         services = run.tools.services
+        run.book.service("k3s", self._state)
         await services.reload()
         if not self._state.enabled:
             await services.enable("k3s")
@@ -185,6 +186,7 @@ class K3sStep:
 
     def _write(self, run: Run, item: _Wanted) -> None:
         before = self._before[item.path]
+        run.book.before(item.path)
         run.tools.files.write(item.path, item.data, mode=item.mode, backup=item.backup)
         self._undo.append(lambda: _put_back(run, item.path, before))
 
@@ -194,12 +196,14 @@ class K3sStep:
         run.installed.service = "k3s"
         run.installed.proxy = _proxy(run)
         for item in self._changed():
-            run.installed.files[str(item.path)] = hashlib.sha256(item.data).hexdigest()
+            run.book.after(item.path)
+        run.installed.files[str(item.path)] = hashlib.sha256(item.data).hexdigest()
         run.save()
 
     async def _install_binary(self, run: Run) -> None:
         source, target = await run.artifacts.get("k3s"), _binary(run)
         fresh = not target.exists()
+        run.book.binary(target)
         await asyncio.to_thread(run.tools.files.install, source, target)
         if fresh:
             self._undo.append(lambda: run.tools.files.remove(target))

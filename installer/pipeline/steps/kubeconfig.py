@@ -39,7 +39,9 @@ class KubeconfigStep:
         source = run.tools.files.read(run.kubeconfig)
         assert source is not None
         wanted = run.spec.k3s.kubeconfig
+        run.book.before(run.tools.kubeconfigs.plan(source.data, wanted.path, wanted.context).path)
         self._change = run.tools.kubeconfigs.merge(source.data, wanted.path, wanted.context)
+        run.book.after(self._change.path)
         self._merged = True
         run.installed.kubeconfig = {"path": str(self._change.path), "context": wanted.context}
         run.save()
