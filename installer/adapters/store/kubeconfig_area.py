@@ -69,12 +69,12 @@ class KubeconfigArea:
         for item in items:
             try:
                 self._kubeconfigs.remove(item.name, str(item.handle["context"]))
-                self._as_before(Path(item.name))
+                self._as_before(Path(item.name), str(item.handle["context"]))
             except (BeeyardError, OSError) as error:
                 failed.append(f"{item.name}: {error}")
         return failed
 
-    def _as_before(self, path: Path) -> None:
+    def _as_before(self, path: Path, name: str) -> None:
         """Give back the very bytes of before where they say the same, and drop the copies made on the way."""
         inventory = self._before()
         old = inventory.get(Kind.KUBECONFIG, str(path)) if inventory is not None else None
@@ -86,7 +86,7 @@ class KubeconfigArea:
             if not old.facts.get("folder"):
                 with suppress(OSError):  # others put something there meanwhile
                     path.parent.rmdir()
-        elif now is not None and copy is not None and _same(now.data, copy.read_bytes()):
+        elif copy is not None and _same(now.data if now is not None else b"", copy.read_bytes(), name):
             owner = (int(old.facts["uid"]), int(old.facts["gid"]))
             self._files.write(path, copy.read_bytes(), mode=int(old.facts["mode"], 8), owner=owner, backup=False)
             self._drop_backups(path)
@@ -120,15 +120,17 @@ def _entry_names(document: Any) -> Iterator[str]:
                 yield str(entry.get("name"))
 
 
-def _same(one: bytes, other: bytes) -> bool:
-    """Whether two kubeconfigs say the same; an empty section says as much as none."""
-    return bool(_told(_parsed(one)) == _told(_parsed(other)))
+def _same(one: bytes, other: bytes, name: str) -> bool:
+    """Whether two kubeconfigs say the same of all others; an empty section says as much as none."""
+    return bool(_told(_parsed(one), name) == _told(_parsed(other), name))
 
 
-def _told(document: Any) -> Any:
+def _told(document: Any, name: str) -> Any:
     if not isinstance(document, dict):
         return {}
-    passing = ("apiVersion", "kind", "preferences")
-    return {
-        key: value for key, value in document.items() if value or key not in (*_SECTIONS, *passing, "current-context")
-    }
+    told = {key: value for key, value in document.items() if key not in ("apiVersion", "kind")}
+    for section in _SECTIONS:
+        told[section] = [one for one in document.get(section) or [] if (one or {}).get("name") != name]
+    if told.get("current-context") == name:
+        del told["current-context"]
+    return {key: value for key, value in told.items() if value}

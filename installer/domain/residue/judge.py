@@ -13,7 +13,8 @@ from installer.domain.residue.scope import Scope
 _RESTORED = (Kind.SYSCTL, Kind.MOUNT, Kind.FILE, Kind.QDISC)
 _PASSING = (Kind.PROCESS, Kind.PORT, Kind.MODULE)
 """Kinds that come and go by themselves, or stay loaded until the next boot without doing anything."""
-_BACK = ".cilium_bak"
+BACK = ".cilium_bak"
+"""What Cilium appends to the names of others' CNI configuration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Changed:
     def how(self) -> str:
         """The difference in words."""
         if self.before is None:
-            return "is new"
+            return "was renamed by Cilium" if self.item.name.endswith(BACK) else "is new"
         if self.now is None:
             return "is gone"
         names = sorted({*self.before.facts, *self.now.facts})
@@ -128,7 +129,7 @@ def judge(before: Inventory | None, now: Inventory, scope: Scope, kinds: Iterabl
 def _sort(item: Item, before: Inventory | None, now: Inventory, scope: Scope, into: _Sorting) -> None:
     old = before.get(item.kind, item.name) if before is not None else None
     whose = owner(item, scope)
-    if item.kind is Kind.KUBECONFIG and whose:
+    if item.kind is Kind.KUBECONFIG and whose and (old is None or old.facts != item.facts):
         into.left.append(Owned(item, whose))
     elif old is None:
         _new(item, whose, before, now, into)
@@ -138,7 +139,10 @@ def _sort(item: Item, before: Inventory | None, now: Inventory, scope: Scope, in
 
 
 def _new(item: Item, whose: str, before: Inventory | None, now: Inventory, into: _Sorting) -> None:
-    if whose and not _is_put_back(item, before, now):
+    if not whose and _is_renamed(item, now):
+        if before is None or (Kind.FILE, item.name.removesuffix(BACK)) not in before:  # else that tells of it
+            into.restore.append(Changed(None, item))
+    elif whose:
         into.left.append(Owned(item, whose))
     elif before is not None and _left_empty(item):
         into.left.append(Owned(item, "k3s" if item.kind is Kind.NFT_TABLE else "Cilium"))
@@ -146,12 +150,11 @@ def _new(item: Item, whose: str, before: Inventory | None, now: Inventory, into:
         into.drift.append(Changed(None, item, passing=_passes(item)))
 
 
-def _is_put_back(item: Item, before: Inventory | None, now: Inventory) -> bool:
-    """Whether a renamed file is told of as the file that it was; it goes when that is put back."""
-    if item.kind is not Kind.FILE or not item.name.endswith(_BACK) or before is None:
+def _is_renamed(item: Item, now: Inventory) -> bool:
+    """Whether it is somebody's CNI configuration that Cilium put aside."""
+    if item.kind is not Kind.FILE or not item.name.startswith("/etc/cni/net.d/") or not item.name.endswith(BACK):
         return False
-    original = item.name.removesuffix(_BACK)
-    return (Kind.FILE, original) in before and (Kind.FILE, original) not in now
+    return (Kind.FILE, item.name.removesuffix(BACK)) not in now
 
 
 def _left_empty(item: Item) -> bool:

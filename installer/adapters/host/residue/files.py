@@ -14,8 +14,8 @@ from typing import Any, Final
 from installer.adapters.host import procfs
 from installer.domain.errors import BeeyardError
 from installer.domain.residue.inventory import Inventory, Item, Kind
-from installer.domain.residue.judge import Changed
-from installer.domain.residue.ownership import SYSCTL_FILE
+from installer.domain.residue.judge import BACK, Changed
+from installer.domain.residue.ownership import HISTORY, SYSCTL_FILE
 from installer.domain.residue.scope import Scope
 from installer.ports.host import Files
 from installer.ports.residue import Seen
@@ -61,7 +61,8 @@ class FileArea:
         for root in (scope.data_dir, *_TREES):
             for item in self._tree(Path(root), scope, before):
                 items.setdefault(item.name, item)
-        for path in (*map(Path, _SHELLS), *_children(Path(scope.state_dir))):
+        state = [path for path in _children(Path(scope.state_dir)) if path.name not in HISTORY]
+        for path in (*map(Path, _SHELLS), *state):
             _add(items, path, hashed=False)
         return Seen(tuple(items.values()))
 
@@ -104,7 +105,7 @@ class FileArea:
     def _put_back(self, change: Changed) -> str:
         before = change.before
         if before is None:
-            return ""
+            return _rename_back(Path(change.item.name))
         path, facts = Path(before.name), before.facts
         try:
             if facts.get("type") == "link":
@@ -117,10 +118,18 @@ class FileArea:
                 return f"{path}: there is no copy of what it was"
             owner = (int(facts["uid"]), int(facts["gid"]))
             self._files.write(path, copy.read_bytes(), mode=int(facts["mode"], 8), owner=owner, backup=False)
-            Path(f"{path}.cilium_bak").unlink(missing_ok=True)
+            Path(f"{path}{BACK}").unlink(missing_ok=True)
         except (OSError, BeeyardError) as error:
             return f"{path}: {error}"
         return ""
+
+
+def _rename_back(path: Path) -> str:
+    try:
+        path.rename(path.with_name(path.name.removesuffix(BACK)))
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+    return ""
 
 
 def _single(scope: Scope) -> Iterator[Path]:

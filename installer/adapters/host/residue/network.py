@@ -94,7 +94,7 @@ class NetworkArea:
                 device = item.name.partition(" ")[0]
                 argv = ["tc", "qdisc", "replace", "dev", device, "root", str(item.facts["kind"])]
                 failed.append(await change(self._processes, argv))
-        return [text for text in failed if text]
+        return [text for text in failed if text and "File exists" not in text]
 
 
 def _link(one: dict[str, Any]) -> Item:

@@ -55,15 +55,14 @@ class AreaStep:
         self._keep_user_files(run)
         async with self._guard():
             for _ in range(ROUNDS):
-                judgement = await self.removal.judge(self.kinds)
-                if judgement.clean:
+                if self._judgement.clean:
                     return
-                self._tell(run, judgement)
-                self._cleared += len(judgement.left) + len(judgement.restore)
-                await self.removal.clear(judgement)
-        left = await self.removal.judge(self.kinds)
-        if not left.clean:
-            raise not_clean(left, self.removal.failures)
+                self._tell(run, self._judgement)
+                self._cleared += len(changes_of(self._judgement))
+                await self.removal.clear(self._judgement)
+                self._judgement = await self.removal.judge(self.kinds)
+        if not self._judgement.clean:
+            raise not_clean(self._judgement, self.removal.failures)
 
     def _tell(self, run: Run, judgement: Judgement) -> None:
         for owned in judgement.left:
@@ -94,10 +93,9 @@ class AreaStep:
     async def verify(self, run: Run) -> str:
         """Say how much went."""
         del run
-        left = await self.removal.judge(self.kinds)
-        if not left.clean:
-            raise not_clean(left, self.removal.failures)
-        return f"{self._cleared} things cleared" if self._cleared else "nothing of the cluster is here"
+        if not self._judgement.clean:
+            raise not_clean(self._judgement, self.removal.failures)
+        return f"{self._cleared} cleared" if self._cleared else "nothing of the cluster is here"
 
     async def undo(self, run: Run) -> None:
         """What was taken away comes back by an install only."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 from installer.domain.plan import Change
 from installer.domain.residue.inventory import Inventory, Kind
@@ -89,9 +90,15 @@ def changes_of(judgement: Judgement) -> list[Change]:
     """Return what clearing a judgement changes, many things of a kind in one line."""
     changes = []
     for kind in Kind:
-        changes += _removals(kind, [one for one in judgement.left if one.item.kind is kind])
+        changes += _removals(kind, _outermost([one for one in judgement.left if one.item.kind is kind]))
         changes += _restorations(kind, [one for one in judgement.restore if one.item.kind is kind])
     return changes
+
+
+def _outermost(owned: Sequence[Owned]) -> list[Owned]:
+    """Leave out what goes with its folder."""
+    names = {one.item.name for one in owned if one.item.kind in (Kind.FILE, Kind.PIN)}
+    return [one for one in owned if not names & {str(parent) for parent in PurePosixPath(one.item.name).parents}]
 
 
 def _removals(kind: Kind, owned: Sequence[Owned]) -> list[Change]:
