@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from installer.domain.preflight.actions import RunCommand
 from installer.domain.preflight.fix_record import Entry, dump, load
 from installer.domain.preflight.fixes import Fix
 from installer.ports.changes import HostChanges
@@ -68,6 +69,8 @@ class FixService:
         with self.lock.hold("beeyard preflight --fix"):
             entries = self.applied()
             for action in fix.actions:
+                if isinstance(action, RunCommand) and any(one.done and one.action == action for one in entries):
+                    continue  # two findings may want the same; it is taken back once
                 entry = Entry(fix.code, self.now(), action, await self.changes.before(action))
                 self._keep([*entries, entry])
                 await self.changes.apply(action)

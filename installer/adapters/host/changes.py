@@ -24,6 +24,8 @@ from installer.domain.preflight.actions import (
 )
 from installer.ports.host import Files, FileState, Processes
 
+_KERNELS_OWN: Final = {"maps.debug", "progs.debug"}
+"""What the kernel puts into every BPF file system."""
 _SYSCTLS: Final = procfs.PROC / "sys"
 
 
@@ -126,8 +128,9 @@ class LocalChanges:
         return ""
 
     async def _unmount(self, path: str) -> str:
-        if any(os.scandir(path)):
-            return f"{path} is in use: {', '.join(sorted(os.listdir(path))[:3])}"  # noqa: PTH208 - names only
+        pinned = sorted({entry.name for entry in os.scandir(path)} - _KERNELS_OWN)
+        if pinned:
+            return f"{path} is in use: {', '.join(pinned[:3])}"
         done = await self._processes.run(["umount", path], check=False)
         return "" if done.rc == 0 else f"{path} is in use: {done.err.strip()}"
 

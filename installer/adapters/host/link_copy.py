@@ -86,10 +86,10 @@ def _kind(link: Row) -> Iterator[str]:
     info = link["linkinfo"]
     data, kind = info.get("info_data", {}), info["info_kind"]
     yield from ("type", kind)
-    yield from _vxlan(link, data) if kind == "vxlan" else _bridge(data)
+    yield from _vxlan(data) if kind == "vxlan" else _bridge(data)
 
 
-def _vxlan(link: Row, data: Row) -> Iterator[str]:
+def _vxlan(data: Row) -> Iterator[str]:
     if data.get("external"):
         yield "external"
     pairs = (("id", "id"), ("group", "group"), ("remote", "remote"), ("local", "local"), ("dstport", "port"))
@@ -98,8 +98,8 @@ def _vxlan(link: Row, data: Row) -> Iterator[str]:
     for word, key in (*pairs, *pairs6, *more):
         if data.get(key) not in (None, "", 0, "auto"):
             yield from (word, str(data[key]))
-    if link.get("link"):
-        yield from ("dev", str(link["link"]))
+    if data.get("link"):
+        yield from ("dev", str(data["link"]))
     if data.get("learning") is False:
         yield "nolearning"
 

@@ -9,16 +9,12 @@ from installer.ports.host import Processes
 
 
 def propagation() -> dict[str, str]:
-    """Return the mounts that are not plainly shared: ``private``, ``slave`` or ``unbindable`` by mount point.
-
-    Of several mounts at one point the topmost counts.
-    """
+    """Return ``shared``, ``private``, ``slave`` or ``unbindable`` by mount point (the topmost of several)."""
     found: dict[str, str] = {}
     for line in procfs.text(procfs.PROC / "self/mountinfo").splitlines():
         fields = line.partition(" - ")[0].split()
-        point, kind = _path(fields[4]), _kind(fields[6:])
-        found[point] = kind
-    return {point: kind for point, kind in found.items() if kind != "shared"}
+        found[_path(fields[4])] = _kind(fields[6:])
+    return found
 
 
 def _path(field: str) -> str:
@@ -34,10 +30,18 @@ def _kind(options: list[str]) -> str:
 
 
 async def put_back(processes: Processes, kinds: Mapping[str, str]) -> str:
-    """Give mounts that still exist their former propagation; new ones are left alone. Always complete."""
-    now = {_path(line.split()[4]) for line in procfs.text(procfs.PROC / "self/mountinfo").splitlines()}
+    """Give mounts that still exist their former propagation. Always complete.
+
+    Where nothing was shared before, all mounts get the root's former propagation first, so that also those that
+    others hide are reached. Else the ones that were shared must stay in their groups, and each is set by itself.
+    """
+    usual = "shared"
+    if usual not in kinds.values():
+        usual = kinds.get("/", "private")
+        await processes.run(["mount", f"--make-r{usual}", "/"])
+    now = propagation()
     for point, kind in kinds.items():
-        if point in now:
+        if kind != usual and point in now:
             await processes.run(["mount", f"--make-{kind}", point], check=False)
     return ""
 

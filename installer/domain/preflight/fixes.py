@@ -108,7 +108,7 @@ def _rp_filter(facts: HostFacts, wanted: Wanted) -> Iterator[Action]:
     bare = [
         name
         for name, value in facts.rp_filter.items()
-        if value == 0 and name not in ("all", "default", "lo") and not is_pod_link(name)
+        if value == 0 and name not in ("all", "default", "lo", *FLANNEL_LINKS) and not is_pod_link(name)
     ]
     own = [(_rp_key(name), "1") for name in bare]
     yield from _sysctls("/etc/sysctl.d/99-zz-beeyard-rp-filter.conf", [*own, ("net.ipv4.conf.all.rp_filter", "0")])
