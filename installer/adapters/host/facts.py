@@ -108,7 +108,7 @@ def _machine() -> dict[str, Any]:
         "inotify_watches": _number(procfs.PROC / "sys/fs/inotify/max_user_watches"),
         "hostname": system.node,
         "init": procfs.text(procfs.PROC / "1/comm").strip(),
-        "wsl": "microsoft" in system.release.lower(),
+        "wsl": "microsoft" in f"{system.release} {procfs.text(procfs.PROC / 'version')}".lower(),
         "time": time.time(),
     }
 

@@ -288,7 +288,7 @@ def check_wsl(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
             Level.WARNING,
             "kernel",
             "this is the Windows Subsystem for Linux, whose kernel may lack features that Cilium uses",
-            f"uname -r says {facts.kernel}",
+            f"uname -r says {facts.kernel}, and /proc/version speaks of Microsoft",
             "use a kernel built with Cilium's options, or a virtual machine",
         )
 
