@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cluster import install, run_testbed
+from tests.support.cluster import STATE, install, run_testbed
 
 
 @pytest.fixture(scope="session")
@@ -26,30 +26,27 @@ def bare_host() -> Iterator[None]:
 
 
 KUBECONFIG = Path("/root/.kube/beeyard-test")
-left_running: list[str] = []
-"""The module that left its cluster to the next one."""
+left_running: list[Path] = []
+"""The run that made the cluster which a module has left to the next one."""
+
+
+@pytest.fixture(scope="session")
+def _no_cluster_left() -> Iterator[None]:
+    yield
+    if left_running:
+        run_testbed("down")
+        KUBECONFIG.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="module")
-def cluster(bundle: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A cluster that beeyard installed, for all tests of a module, and of the next that uses it; its kubeconfig."""
-    if left_running:
-        left_running.clear()
-    else:
+def cluster(bundle: Path, _no_cluster_left: None) -> Path:
+    """A cluster that beeyard installed, for all tests of a module, and of others that use it; its kubeconfig.
+
+    It is left to the next module, whichever that is: one that needs a bare host takes it down, and its record with it.
+    """
+    if not (left_running and left_running[0].exists()):
         run_testbed("down")
         done = install(bundle, "--kubeconfig", str(KUBECONFIG))
         assert done.rc == 0, done.err
-    yield Path("/etc/rancher/k3s/k3s.yaml")
-    if next_module_uses_it(request):
-        left_running.append(request.node.name)
-        return
-    run_testbed("down")
-    KUBECONFIG.unlink(missing_ok=True)
-
-
-def next_module_uses_it(request: pytest.FixtureRequest) -> bool:
-    """Tell whether the first test after this module's starts with the cluster."""
-    items = request.session.items
-    last = max(index for index, item in enumerate(items) if item.path == request.path)
-    following = items[last + 1] if last + 1 < len(items) else None
-    return isinstance(following, pytest.Function) and "cluster" in following.fixturenames
+        left_running[:] = [min((STATE / "runs").iterdir())]
+    return Path("/etc/rancher/k3s/k3s.yaml")
