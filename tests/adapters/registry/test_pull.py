@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,30 +18,9 @@ from installer.domain.images.manifest import OCI_INDEX, OCI_MANIFEST, PulledImag
 from installer.domain.images.mirrors import Mirrors, parse_mirrors
 from installer.domain.images.reference import parse_reference
 from tests.adapters.web.faulty_server import serving, status, truncate
-from tests.support.registry import PASSWORD, USER, Options, Registry, running
+from tests.support.registry import PASSWORD, USER, Registry, running
 
 BOTH = ("amd64", "arm64")
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with running(tmp_path_factory.mktemp("registry")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with running(tmp_path_factory.mktemp("locked"), Options(password=True)) as found:
-        yield found
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[HttpDownloader]:
-    async def pause(_seconds: float) -> None:
-        pass
-
-    async with HttpDownloader(environment={}, pause=pause, chance=lambda: 0.0) as ours:
-        yield ours
 
 
 async def pull(

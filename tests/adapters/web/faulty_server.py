@@ -72,6 +72,20 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self._answer()
 
+    def do_POST(self) -> None:
+        self._take()
+
+    def do_PATCH(self) -> None:
+        self._take()
+
+    def do_PUT(self) -> None:
+        self._take()
+
+    def _take(self) -> None:
+        """Read the body, then answer as always."""
+        self.rfile.read(int(self.headers.get("content-length") or 0))
+        self._answer()
+
     def _answer(self) -> None:
         site, path = self.server.site, urlsplit(self.path).path
         site.requests.append(Request(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}))
@@ -113,6 +127,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         self.close_connection = True
         self.connection.shutdown(socket.SHUT_RDWR)
+
+
+def empty(code: int, **headers: str) -> Fault:
+    """Answer with a status, these headers and no body."""
+
+    def fault(handler: _Handler, data: bytes) -> None:
+        handler.head(code, {"content-length": "0", **headers})
+
+    return fault
 
 
 def truncate(at: int) -> Fault:

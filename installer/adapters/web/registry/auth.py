@@ -58,10 +58,10 @@ class Call:
 def parse_challenges(header: str) -> list[Challenge]:
     """Read WWW-Authenticate; schemes that we do not know are left out."""
     starts = list(_SCHEME.finditer(header))
-    ends = [match.start() for match in starts[1:]] + [len(header)]
+    ends = [*(match.start() for match in starts[1:]), len(header)]
     return [
         Challenge(match["scheme"].lower(), _parameters(header[match.end() : end]))
-        for match, end in zip(starts, ends, strict=True)
+        for match, end in zip(starts, ends, strict=False)
     ]
 
 

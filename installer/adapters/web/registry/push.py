@@ -9,6 +9,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from installer.adapters.web.download import Answer, Content, HttpDownloader
 from installer.adapters.web.registry.auth import Authorizer, Call, said
+from installer.adapters.web.retrying import TransientError
 from installer.domain.errors import BeeyardError
 from installer.domain.images.manifest import Descriptor
 from installer.domain.images.mirrors import Endpoint, Target
@@ -18,6 +19,7 @@ CHUNK = 32 * 1024 * 1024
 """Blobs up to this size are sent at once, larger ones in pieces of it, in bytes."""
 
 _ERRORS = frozenset(range(400, 500)) - {408, 425, 429}
+_LOST = (404, 416)
 _RANGE = re.compile(r"(?:bytes=)?0-(?P<last>\d+)")
 
 
@@ -110,9 +112,12 @@ class _Upload:
             place, offset = await self._resume(place)
             while offset < descriptor.size:
                 length = min(chunk, descriptor.size - offset)
-                answer = await self._send_chunk(
-                    place, descriptor, partial(read, descriptor, offset, length), offset, length
-                )
+                part = partial(read, descriptor, offset, length)
+                answer = await self._send_chunk(place, part, offset, length)
+                if answer.status in _LOST:  # the registry is not where it said it was: begin anew
+                    place, offset = "", before
+                    raise TransientError(_not_taken(self._endpoint, self._path, answer))
+                self._check(answer, descriptor)
                 place, offset = self._location(answer, place), offset + length
                 progress(descriptor.digest, offset, descriptor.size)
             answer = await self._send("PUT", _with_digest(place, descriptor), {"content-length": "0"})
@@ -120,15 +125,13 @@ class _Upload:
 
         await self._http.repeat(attempt, lambda: offset > before)
 
-    async def _send_chunk(self, place: str, descriptor: Descriptor, body: Content, offset: int, length: int) -> Answer:
+    async def _send_chunk(self, place: str, body: Content, offset: int, length: int) -> Answer:
         headers = {
             "content-type": "application/octet-stream",
             "content-length": str(length),
             "content-range": f"{offset}-{offset + length - 1}",
         }
-        answer = await self._send("PATCH", place, headers, body)
-        self._check(answer, descriptor)
-        return answer
+        return await self._send("PATCH", place, headers, body)
 
     async def _resume(self, place: str) -> tuple[str, int]:
         """Return where to send to and from which byte on: of the upload that broke off, or of a new one."""
