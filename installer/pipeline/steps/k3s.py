@@ -188,6 +188,7 @@ class K3sStep:
         before = self._before[item.path]
         run.book.before(item.path)
         run.tools.files.write(item.path, item.data, mode=item.mode, backup=item.backup)
+        run.book.after(item.path)
         self._undo.append(lambda: _put_back(run, item.path, before))
 
     def _remember(self, run: Run) -> None:
@@ -196,8 +197,7 @@ class K3sStep:
         run.installed.service = "k3s"
         run.installed.proxy = _proxy(run)
         for item in self._changed():
-            run.book.after(item.path)
-        run.installed.files[str(item.path)] = hashlib.sha256(item.data).hexdigest()
+            run.installed.files[str(item.path)] = hashlib.sha256(item.data).hexdigest()
         run.save()
 
     async def _install_binary(self, run: Run) -> None:
