@@ -28,6 +28,8 @@ COMMANDS = {
     "policy": ("installer.cli.commands.policy", "Check, try out, change and draw network policies."),
     "hubble": ("installer.cli.commands.hubble", "Look at Hubble, reach it, and switch it on or off."),
     "tui": ("installer.cli.commands.tui", "Open the cockpit, as beeyard alone does on a terminal."),
+    "runs": ("installer.cli.commands.runs", "Tell what beeyard did on this host, when, and how it ended."),
+    "undo": ("installer.cli.commands.undo", "Take back what a run changed."),
     "guard": ("installer.cli.commands.guard", "See what guards this host's network, use it, or take it off."),
     "config": ("installer.cli.commands.config", "Make, check and show beeyard.yaml and the Helm values."),
 }

@@ -83,6 +83,7 @@ class Job:
     kind: str
     cover: Cover | None = None
     log: RunLog | None = None
+    _ids: tuple[str, ...] = ()
 
     async def plan(self) -> Plan:
         """Gather facts and say what would change."""
@@ -98,6 +99,7 @@ class Job:
             return await self.runner.execute(plan, NoJournal())
         resumed = unfinished.run_id if unfinished else ""
         journal = self.runs.begin(self.kind, _digest(self.run.spec), resumed=resumed)
+        self._ids = (*(one for one in (resumed,) if one), journal.run_id)
         self._keep_goal(journal)
         self._keep_records(journal)
         self.log = self.open_log(journal.run_id)
@@ -116,6 +118,7 @@ class Job:
     async def undo(self) -> None:
         """Take back what this run changed, after it failed; there is nothing to go on with then."""
         journal = self.runs.begin("undo", _digest(self.run.spec))
+        journal.append("undoes", runs=list(self._ids))
         await self.runner.undo(journal)
         journal.end(ok=True)
 

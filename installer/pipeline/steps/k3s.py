@@ -93,7 +93,7 @@ class K3sStep:
         ]
         for item in self._changed():
             before = self._before[item.path]
-            diff = _masked(file_diff(str(item.path), before.data if before else None, item.data))
+            diff = masked(file_diff(str(item.path), before.data if before else None, item.data))
             changes.append(Change("file", "update" if before else "create", str(item.path), diff=diff))
         if not self._state.enabled:
             changes.append(Change("service", "enable", "k3s", f"kept running by {_manager(run)}"))
@@ -302,7 +302,7 @@ def _put_back(run: Run, path: Path, before: FileState | None) -> None:
         run.tools.files.write(path, before.data, mode=before.mode, owner=(before.uid, before.gid), backup=False)
 
 
-def _masked(diff: str) -> str:
+def masked(diff: str) -> str:
     """Return the diff with the values of secret keys hidden."""
     lines = []
     for line in diff.splitlines():
