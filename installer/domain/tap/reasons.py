@@ -103,6 +103,57 @@ MEANINGS: Mapping[str, Meaning] = {
     "OTHERHOST": Meaning(
         "it is addressed to another host's MAC address", "A switch floods, or a neighbour entry is wrong."
     ),
+    "NO_TX_TARGET": Meaning(
+        "there is no port to send it out of",
+        "A bridge without other ports, or a tunnel that does not know its next hop.",
+    ),
+    "TUNNEL_TXINFO": Meaning(
+        "a tunnel was not told where to send it",
+        "Something sends into a tunnel that only eBPF programs send through; right after a start this passes.",
+    ),
+    "UNHANDLED_PROTO": Meaning("no part of the kernel takes this protocol"),
+    "INVALID_PROTO": Meaning("its protocol makes no sense here"),
+    "IP_NOPROTO": Meaning("nobody takes this IP protocol here", "Load the protocol's module, or stop the sender."),
+    "IPV6DISABLED": Meaning(
+        "IPv6 is switched off on the interface", "Set net.ipv6.conf.INTERFACE.disable_ipv6 to 0, or use IPv4."
+    ),
+    "SECURITY_HOOK": Meaning("a security module refused it", "Look at the audit log of SELinux or AppArmor."),
+    "PKT_TOO_SMALL": Meaning("it is shorter than its headers say"),
+    "HDR_TRUNC": Meaning("its headers are cut"),
+    "SKB_CSUM": Meaning("its checksum could not be made", _CHECKSUM),
+    "FRAG_REASM_TIMEOUT": Meaning(
+        "not all of its fragments came", "Fragments get lost on the way: look at the MTU, and avoid fragments."
+    ),
+    "DUP_FRAG": Meaning("the same fragment came twice"),
+    "FRAG_TOO_FAR": Meaning("its fragment is too far from the others"),
+    "IP_LOCAL_SOURCE": Meaning("its source address is this host's own", "Two hosts may have the same address."),
+    "IP_INVALID_DEST": Meaning("its destination address cannot be"),
+    "NEIGH_CREATEFAIL": Meaning(
+        "the table of neighbours is full", "Raise net.ipv4.neigh.default.gc_thresh3 (and that of ipv6)."
+    ),
+    "QDISC_CONGESTED": Meaning("the interface's queue signals congestion", "More is sent than the line takes."),
+    "FQ_FLOW_LIMIT": Meaning(
+        "one flow has too many packets in the queue", "Its sender ignores pacing: tc -s qdisc show."
+    ),
+    "TCP_CLOSE": Meaning("the connection was closed already"),
+    "TCP_INVALID_SYN": Meaning("a SYN came for a connection that is open"),
+    "TCP_RFC7323_PAWS": Meaning("its timestamp is older than what came before"),
+    "TCP_TOO_OLD_ACK": Meaning("it acknowledges what was acknowledged long before"),
+    "TCP_ACK_UNSENT_DATA": Meaning("it acknowledges what was never sent"),
+    "TCP_OFO_QUEUE_PRUNE": Meaning(
+        "segments that came too early were thrown out for want of memory", "Raise net.ipv4.tcp_rmem, or find the loss."
+    ),
+    "TCP_OFO_DROP": Meaning("there was no memory for a segment that came too early", "Raise net.ipv4.tcp_rmem."),
+    "TCP_MINTTL": Meaning("its time to live is below what the socket asks for"),
+    "TCP_MD5NOTFOUND": Meaning("it has no MD5 signature, and the socket asks for one", "Give both sides the same key."),
+    "TCP_MD5UNEXPECTED": Meaning("it has an MD5 signature that nobody asked for", "Give both sides the same key."),
+    "TCP_MD5FAILURE": Meaning("its MD5 signature is wrong", "Give both sides the same key."),
+    "VXLAN_INVALID_HDR": Meaning("its VXLAN header is damaged"),
+    "VXLAN_VNI_NOT_FOUND": Meaning("nobody here has its VXLAN network", "Compare the VNIs of both sides."),
+    "MAC_INVALID_SOURCE": Meaning("its source MAC address cannot be"),
+    "LOCAL_MAC": Meaning("its source MAC address is this host's own", "There is a loop, or a MAC address twice."),
+    "BRIDGE_INGRESS_STP_STATE": Meaning("the bridge's port does not forward yet (spanning tree)"),
+    "RECURSION_LIMIT": Meaning("it went through too many devices stacked on each other", "Look for a loop of tunnels."),
     "NOT_SPECIFIED": Meaning("the kernel does not say why; the function that dropped it is told"),
 }
 

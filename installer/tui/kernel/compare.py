@@ -13,7 +13,7 @@ from installer.domain.tap.measures import Wanted
 from installer.services.kernel_watch import GRACE, Compared
 from installer.tui.flows.columns import Column
 from installer.tui.kernel import words
-from installer.tui.kernel.table import Page, Table, field, head, lines
+from installer.tui.kernel.table import Page, Table, field, lines
 from installer.tui.policies.rows import Row, row
 
 SHOWN = 200
@@ -93,7 +93,7 @@ def find(compared: Compared, target: MissingTarget) -> Flow | None:
 
 def detail(side: str, flow: Flow, width: int) -> list[Row]:
     """Return what a connection that only one side told may mean."""
-    found = [head(words.title(flow)), row("")]
+    found = [*lines(words.title(flow), width, "head"), row("")]
     found += field("told by", "the kernel, not by Hubble" if side == "kernel" else "Hubble, not by the kernel", width)
     found += field("verdict", text.verdict(flow), width)
     found += field("first", flow.time, width)

@@ -11,7 +11,7 @@ from installer.domain.tap.latency import Latency
 from installer.domain.tap.measures import Wanted
 from installer.tui.flows.columns import Column
 from installer.tui.kernel import words
-from installer.tui.kernel.table import Page, Table, field, head, lines
+from installer.tui.kernel.table import Page, Table, field, lines
 from installer.tui.policies.rows import Row, row
 
 SHOWN = 300
@@ -78,7 +78,7 @@ def _row(table: Table, one: Question) -> Row:
 def detail(one: Question, width: int) -> list[Row]:
     """Return all about a question."""
     name, kind = one.key
-    found = [head(f"{name} {kind}"), row("")]
+    found = [*lines(f"{name} {kind}", width, "head"), row("")]
     asker = text.hosts(one.flow)[1 if one.flow.is_reply else 0]
     for label, said in (
         ("asked", f"{one.asked:,}" + (f", {one.again:,} of them again" if one.again else "")),

@@ -13,7 +13,7 @@ from installer.domain.tap.reasons import meaning
 from installer.domain.text import one_line
 from installer.tui.flows.columns import Column
 from installer.tui.kernel import words
-from installer.tui.kernel.table import Page, Table, field, head, lines
+from installer.tui.kernel.table import Page, Table, field, lines
 from installer.tui.policies.rows import Row, row
 
 SECONDS = 30
@@ -81,7 +81,7 @@ def _reason(table: Table, one: ReasonSum, *, ascii_only: bool) -> Row:
 def reason_detail(one: ReasonSum, width: int, *, ascii_only: bool) -> list[Row]:
     """Return all about a reason."""
     known = meaning(one.reason)
-    found = [head(one.reason), row("")]
+    found = [*lines(one.reason, width, "head"), row("")]
     found += field("why", known.text if known is not None else "the kernel's word is all that is known", width)
     found += field("fix", known.fix if known is not None else "", width, "good")
     found += field("packets", f"{one.packets:,}, {words.rate(one.rate)} a second now", width)
@@ -149,7 +149,7 @@ def drop_detail(one: DistinctDrop, told: Sequence[str], width: int, *, denied: b
         drafts: there is a screen that drafts policies.
     """
     flow = one.flow
-    found = [head(words.title(flow)), row("")]
+    found = [*lines(words.title(flow), width, "head"), row("")]
     found += lines(f"DROPPED {one.reason}", width, "error")
     hints = [
         "P drafts the change of policies that lets it through." if denied and drafts else "",

@@ -12,7 +12,7 @@ from installer.domain.kernel.proof import Verdict
 from installer.domain.kernel.settings import SETTINGS
 from installer.services.kernel_proof import KernelReport
 from installer.tui.flows.columns import Column
-from installer.tui.kernel.table import Page, Table, field, head, lines
+from installer.tui.kernel.table import Page, Table, field, lines
 from installer.tui.policies.rows import Row, row
 
 _COLUMNS = (
@@ -98,7 +98,7 @@ def find(report: KernelReport, target: FeatureTarget) -> FeatureRow | None:
 def detail(one: FeatureRow, width: int) -> list[Row]:
     """Return all about a feature: both witnesses, who needs it, what helps."""
     feature = one.feature
-    found = [head(feature.title), row("")]
+    found = [*lines(feature.title, width, "head"), row("")]
     found += field("answer", _WORDS[one.verdict], width, _style(one))
     found += field("tried", one.evidence or "the kernel took it", width)
     found += field(

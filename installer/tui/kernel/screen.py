@@ -13,6 +13,7 @@ from textual.widgets import Static
 from installer.domain.flows.where import Where
 from installer.domain.tap.measures import Wanted
 from installer.domain.text import one_line
+from installer.services.kernel_watch import KernelWatch
 from installer.tui.flows.filter_bar import FilterBar
 from installer.tui.flows.seen import Seen
 from installer.tui.kernel import blank, compare, dns, drops, proof, tcp, traffic
@@ -63,6 +64,7 @@ class KernelScreen(TapWork):
         self._drawn: object = None
         self._detailed: object = None
         self._details: list[Row] = []
+        self._told_notes: set[str] = set()
 
     def compose_body(self) -> ComposeResult:
         """Lay it out."""
@@ -170,10 +172,18 @@ class KernelScreen(TapWork):
             self.explain()
         if self.view == "compare" and watch.running and self._ticks % COMPARING == 0:
             self.compare()
+        self._tell_notes(watch)
         state = (watch.version, watch.word)
         if state != self._drawn or (watch.running and self._ticks % SLOW == 0):
             self._drawn = state
             self.draw()
+
+    def _tell_notes(self, watch: KernelWatch) -> None:
+        """Tell once what is missing here, and what follows."""
+        for note in watch.notes:
+            if note not in self._told_notes:
+                self._told_notes.add(note)
+                self.cockpit.tell("Of the tap", note)
 
     def draw(self) -> None:
         """Bring the screen up to date."""
@@ -203,9 +213,8 @@ class KernelScreen(TapWork):
             return f"{watch.trouble.what}. {watch.trouble.fix}"
         if watch.running and watch.foreign:
             return "This host is no node of the cluster that is connected: its pods are not seen here."
-        if lost := losses_text(watch):
-            return f"Not all was told: {lost}"
-        return watch.notes[0] if watch.running and watch.notes else ""
+        lost = losses_text(watch)
+        return f"Not all was told: {lost}" if lost else ""
 
     def draw_rows(self) -> None:
         """Bring list and details up to date."""

@@ -128,8 +128,3 @@ def field(name: str, text: str, width: int, style: str = "") -> list[Row]:
         Row(((first[:size], "muted"), (first[size:], style))),
         *(Row(((line, style),)) for line in found[1:]),
     ]
-
-
-def head(text: str) -> Row:
-    """Return a heading within rows."""
-    return Row(((one_line(text), "head"),))

@@ -11,7 +11,7 @@ from installer.domain.tap.latency import Latency
 from installer.domain.tap.measures import Wanted
 from installer.tui.flows.columns import Column
 from installer.tui.kernel import words
-from installer.tui.kernel.table import Page, Table, field, head, lines
+from installer.tui.kernel.table import Page, Table, field, lines
 from installer.tui.policies.rows import Row, row
 
 SECONDS = 30
@@ -101,7 +101,7 @@ def _sides(one: Pair) -> tuple[str, str]:
 def detail(one: Pair, width: int) -> list[Row]:
     """Return all about a pair."""
     client, server = _sides(one)
-    found = [head(f"{client} -> {server} TCP"), row("")]
+    found = [*lines(f"{client} -> {server} TCP", width, "head"), row("")]
     found += field("connecting", words.percentiles(one.connecting), width)
     found += _bars(one.connecting, width)
     found += field("lives", words.percentiles(one.lives), width)

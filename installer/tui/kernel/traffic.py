@@ -11,7 +11,7 @@ from installer.domain.tap.measures import Wanted
 from installer.domain.text import one_line
 from installer.tui.flows.columns import Column, fit_end
 from installer.tui.kernel import words
-from installer.tui.kernel.table import Page, Table, field, head, lines
+from installer.tui.kernel.table import Page, Table, field, lines
 from installer.tui.policies.rows import Row, row
 
 SHOWN = 300
@@ -86,7 +86,7 @@ def detail(one: Stream, traffic: Traffic, now: float, width: int) -> list[Row]:
     packets, size = traffic.rate(one, now)
     flow = one.flow
     source, destination = (f"{end} ({ip})" for end, ip in zip(words.ends(flow), _addresses(flow), strict=True))
-    found = [head(words.title(flow)), row("")]
+    found = [*lines(words.title(flow), width, "head"), row("")]
     for name, said in (
         ("from", source),
         ("to", destination),

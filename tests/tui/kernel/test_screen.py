@@ -112,7 +112,7 @@ async def test_drops_by_reason_and_their_meaning(open_node: OpenNode) -> None:
 
 
 async def test_the_doctor_joins_kernel_hubble_and_policies(open_node: OpenNode) -> None:
-    async with open_node(size=(120, 36)) as node:
+    async with open_node(areas=("kernel", "policies"), size=(120, 36)) as node:
         await node.start("d")
         await node.until(lambda: node.watch.doctor.heard(denied()))
         wanted = next(one for one in node.watch.board.drops.distinct() if one.reason == "TC_INGRESS")
