@@ -354,3 +354,43 @@ def test_a_geneve_device_on_the_port_of_ciliums_geneve() -> None:  # failure mod
 def has_device(kind: str) -> bool:
     script = f"ip link add probe type {kind} id 1 remote 192.0.2.9 2>/dev/null && echo yes || echo no"
     return run(script).strip() == "yes"
+
+
+# The machine
+
+
+def test_selinux_without_the_policy() -> None:  # failure mode 21
+    enforcing = "mount -t tmpfs tmpfs /sys/fs; mkdir /sys/fs/selinux; echo 1 >/sys/fs/selinux/enforce\n"
+    assert finding(look(HOST + enforcing), "E-PRE-018")["level"] == "warning"
+    policy = "mkdir -p /var/lib/selinux; mount -t tmpfs tmpfs /var/lib/selinux\n"
+    policy += "mkdir -p /var/lib/selinux/targeted/active/modules/200/k3s\n"
+    assert "E-PRE-018" not in codes(look(HOST + enforcing + policy))
+    assert "E-PRE-018" not in codes(look(HOST + enforcing.replace("echo 1", "echo 0")))
+
+
+def test_memory_cgroup_that_is_off() -> None:  # failure mode 30
+    script = """
+    umount -R /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup
+    echo 'cpuset cpu io pids' >/var/lib/beeyard/controllers
+    mount --bind /var/lib/beeyard/controllers /sys/fs/cgroup/cgroup.controllers
+    """
+    found = finding(look(HOST + script), "E-PRE-007")
+    assert found["evidence"] == "cgroup v2, controllers: cpu cpuset io pids"
+    assert "cmdline.txt" in found["fix"]
+
+
+def test_wsl() -> None:  # failure mode 12
+    version = "Linux version 5.15.153.1-microsoft-standard-WSL2 (root@941d701f84f1) (gcc (GCC) 11.2.0) #1 SMP"
+    script = f"echo '{version}' >/var/lib/beeyard/version; mount --bind /var/lib/beeyard/version /proc/version\n"
+    assert "E-PRE-019" in codes(look(HOST + script))
+
+
+def test_an_old_kernel() -> None:  # failure mode 11
+    told = json.loads(run(HOST + f"setarch --uname-2.6 {GATHER} --"))
+    assert finding(told, "E-PRE-003")["evidence"].startswith("uname -r says 2.6.")
+
+
+def test_a_fixed_usr() -> None:
+    found = finding(look(HOST + "mount -o remount,ro /usr/local/bin"), "E-PRE-011")
+    assert (found["subject"], found["value"]) == ("/usr/local/bin", "/opt/bin")
+    assert "E-PRE-011" not in codes(look(HOST + "mount -o remount,ro /usr/local/bin", wanted="bin_dir=/opt/bin"))
