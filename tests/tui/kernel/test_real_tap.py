@@ -48,9 +48,17 @@ def child() -> int:
 
 
 async def test_packets_are_seen_and_leaving_takes_the_programs_out_of_the_kernel(lab: Lab, open_node: OpenNode) -> None:
-    here, there = lab.address("a"), lab.address("b")
     await asyncio.to_thread(lab.drop, "b", "udp dport 7002")
     server = await asyncio.to_thread(lab.start, "b", RECEIVE)
+    try:
+        await look(lab, open_node)
+    finally:
+        server.kill()
+        server.communicate()
+
+
+async def look(lab: Lab, open_node: OpenNode) -> None:
+    here, there = lab.address("a"), lab.address("b")
     async with open_node(services={"taps": tap}, cluster=False, areas=("kernel", "overview"), size=(120, 36)) as node:
         await node.press("t", "s")
         await node.until(lambda: node.watch.word == "on")
@@ -73,5 +81,3 @@ async def test_packets_are_seen_and_leaving_takes_the_programs_out_of_the_kernel
         programs, links = held(child())
         assert programs <= in_kernel("prog")
     await gone(programs, links)
-    server.kill()
-    server.wait()
