@@ -51,6 +51,8 @@ def _newest(outlook: Outlook) -> list[str]:
     if newest == outlook.now:
         return [*lines, "Nothing newer is supported." if not outlook.unknown else "Cilium is the newest that is known."]
     lines += [f"Newest supported: k3s {newest.k3s}, Cilium {newest.cilium}", ""]
+    if outlook.blocked:
+        lines.append(outlook.blocked)
     if outlook.newest_hops:
         lines += ["The way, each step proven before the next:", path_text(outlook.newest_hops), ""]
         lines.append("  beeyard upgrade --to-latest    goes it; --dry-run shows every change")

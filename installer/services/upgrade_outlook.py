@@ -67,6 +67,7 @@ class Outlook:
         newest: newest supported versions; None where it was not asked.
         newest_hops: the way to them.
         unknown: why the newest k3s is not known, empty where it is.
+        blocked: why there is no way to the newest versions, empty where there is.
         state: upgrade of an earlier run that is unfinished.
         rollback: the open hop is to be taken back.
     """
@@ -79,6 +80,7 @@ class Outlook:
     newest: Versions | None = None
     newest_hops: tuple[Hop, ...] = ()
     unknown: str = ""
+    blocked: str = ""
     state: UpgradeState | None = None
     rollback: bool = False
 
@@ -97,7 +99,7 @@ class Outlook:
         }
         if self.newest is not None:
             path = [hop.to_dict() for hop in self.newest_hops]
-            found |= {"newest": self.newest.to_dict(), "pathToNewest": path, "unknown": self.unknown}
+            found |= {"newest": self.newest.to_dict(), "pathToNewest": path, "unknown": self.unknown, "blocked": self.blocked}
         return found
 
 
@@ -168,7 +170,7 @@ class Ways:
         try:
             way = await self._way(replace(outlook, goal=newest, bundle="", state=None))
         except BeeyardError as error:
-            return replace(outlook, newest=newest, unknown=unknown or f"{error.what}. {error.why}".strip())
+            return replace(outlook, newest=newest, unknown=unknown, blocked=f"{error.what}. {error.fix}".strip())
         return replace(outlook, newest=newest, newest_hops=way.hops, unknown=unknown)
 
     async def _channels(self, outlook: Outlook) -> dict[str, str]:

@@ -72,7 +72,7 @@ def _differences(versions: Mapping[str, str]) -> Iterator[Notice]:
     for name in _SAME_AS_AGENT:
         if versions.get(name, agent) != agent and agent:
             text = f"{name} is {versions[name]}, the agent {agent}"
-            fix = "Upgrade them together: beeyard install puts one chart version everywhere."
+            fix = "Bring them together: beeyard install puts one chart version everywhere."
             yield Notice(
                 "versions", text, "E-STATUS-013", fix, "They come from one chart and are tested together only."
             )
@@ -83,7 +83,7 @@ def _cilium(agent: str, kubernetes: str, releases: Releases) -> Iterator[Notice]
         release = releases.resolve(agent)
     except BeeyardError:
         known = ", ".join(releases.supported)
-        fix = f"beeyard install --set cilium.version={releases.minors[releases.default].default}, one minor at a time."
+        fix = f"beeyard upgrade --cilium {releases.default} goes there, one minor at a time."
         text = f"Cilium {agent} is outside the versions that beeyard knows ({known})"
         yield Notice("cilium", text, "E-STATUS-014", fix, "Its values and its support by upstream cannot be judged.")
         return
@@ -95,13 +95,12 @@ def _cilium(agent: str, kubernetes: str, releases: Releases) -> Iterator[Notice]
 def _newer_cilium(agent: str, minor: str, releases: Releases) -> Iterator[Notice]:
     patch = releases.minors[minor].default
     if _patch(patch) > _patch(agent):
-        fix = f"beeyard install --set cilium.version={patch}"
+        fix = f"beeyard upgrade --cilium {patch}"
         yield Notice(
             "cilium", f"Cilium {patch} is there; {agent} runs", "E-STATUS-016", fix, "A patch release mends faults."
         )
     if newer(releases.default, minor):
-        target = releases.minors[releases.default].default
-        fix = f"beeyard install --set cilium.version={target}, one minor at a time."
+        fix = f"beeyard upgrade --cilium {releases.default} goes there, one minor at a time."
         why = "Upstream maintains the last three minors."
         yield Notice("cilium", f"Cilium {releases.default} is there; {minor} runs", "E-STATUS-016", fix, why)
 
@@ -113,5 +112,5 @@ def _patch(version: str) -> tuple[int, bool]:
 
 def _k3s(running: str, newest: str) -> Iterator[Notice]:
     if is_version(running) and is_version(newest) and parse_version(running) < parse_version(newest):
-        fix = f"beeyard install --set k3s.version={newest}"
+        fix = f"beeyard upgrade --k3s {newest}"
         yield Notice("k3s", f"k3s {newest} is there; {running} runs", "E-STATUS-016", fix, "Its channel has moved on.")

@@ -25,7 +25,9 @@ def pack(out_dir: Path) -> Path:
             info.size, info.mtime, info.mode = path.stat().st_size, _MTIME, 0o644
             tar.addfile(info, io.BytesIO(path.read_bytes()))
     target = out_dir / f"{NAME}-{VERSION}.tgz"
-    target.write_bytes(raw.getvalue())
+    part = target.with_suffix(".part")  # not in place: bundles have hard links to it
+    part.write_bytes(raw.getvalue())
+    part.replace(target)
     return target
 
 
