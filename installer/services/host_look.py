@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from installer.domain.errors import BeeyardError, RefusedError
 from installer.domain.residue.inventory import Kind
+from installer.domain.residue.judge import BACK
 from installer.domain.residue.scope import Scope, scope_of
 from installer.pipeline.run import Run
 from installer.pipeline.steps.removal.context import take
@@ -60,13 +61,9 @@ class FirstLook:
         if before is None:
             return
         now = await take(self._areas(run), run_scope(run), before=before, kinds=(Kind.FILE,))
-        names = [item.name for item in now if item.name.startswith(_ARRIVALS) and item.key not in before]
-        changed = [
-            item.name
-            for item in now
-            if item.name.startswith(_ARRIVALS) and (old := before.get(*item.key)) and old.facts != item.facts
-        ]
-        self._memory.keep_arrived([*names, *changed])
+        places = (item for item in now if item.name.startswith(_ARRIVALS) and not item.name.endswith(BACK))
+        names = [item.name for item in places if (old := before.get(*item.key)) is None or old.facts != item.facts]
+        self._memory.keep_arrived(names)
 
 
 def run_scope(run: Run) -> Scope:

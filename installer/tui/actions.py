@@ -78,6 +78,13 @@ APP_ACTIONS = (
         group="Cluster",
         call="open('shell')",
     ),
+    Action(
+        "app.uninstall",
+        "Uninstall",
+        "Take the cluster off this host; the plan is shown first.",
+        group="Cluster",
+        call="open('uninstall')",
+    ),
     Action("app.settings", "Settings", "Theme, symbols, history.", ("comma",), group="beeyard"),
     Action(
         "app.edit_settings",

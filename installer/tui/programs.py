@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from installer.domain.text import printable
 from installer.tui import suspend
+from installer.tui.dialogs.confirm import Confirm
 
 if TYPE_CHECKING:
     from installer.tui.app import Cockpit
+
+
+UNINSTALL = (
+    "k3s, Cilium, Hubble and all pods of this host end, and the cluster's data goes; what was here before the install "
+    "comes back. Next comes the plan, and a question: nothing changes before that."
+)
 
 
 async def open_shell(app: Cockpit) -> None:
@@ -50,6 +59,19 @@ async def edit(app: Cockpit, path: str) -> None:
     await _hand_over(app, [*suspend.editor(app.services.environment), path])
 
 
+async def uninstall(app: Cockpit) -> None:
+    """Take the cluster off this host: its name is typed first, then the command shows its plan and asks."""
+    node = os.uname().nodename.lower()
+    if not await app.push_screen_wait(Confirm("Take the cluster off this host?", UNINSTALL, node, yes="Show the plan")):
+        return
+    command = [sys.executable, "-m", "installer", "uninstall"]
+    if os.geteuid() != 0:
+        command.insert(0, "sudo")
+    wait = 'rc=0; "$@" || rc=$?; printf "Enter comes back to the cockpit. "; read -r _; exit $rc'
+    await _hand_over(app, ["/bin/sh", "-c", wait, "beeyard", *command])
+    app.action_reconnect()
+
+
 async def _hand_over(app: Cockpit, argv: Sequence[str], greeting: str = "") -> None:
     environment = dict(app.services.environment)
     if app.connection.target is not None and app.connection.target.source:
@@ -62,5 +84,6 @@ PROGRAMS: dict[str, Callable[[Cockpit], Awaitable[None]]] = {
     "kubectl": open_kubectl,
     "log": open_log,
     "settings": edit_settings,
+    "uninstall": uninstall,
 }
 """What can be opened, by name."""
