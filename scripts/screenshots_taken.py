@@ -16,6 +16,7 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from installer.domain.flows.feed import Connected, Flows
+from installer.domain.flows.flow import Answer
 from installer.domain.spec import ClusterSpec
 from installer.pipeline.run import Options
 from installer.services.cockpit import CockpitServices
@@ -39,6 +40,9 @@ from tests.support.overviews import NOW, Overviews, calm, of_today, troubled
 from tests.support.policies import shop, shop_services
 from tests.support.scripted_run import BEGAN, ScriptedInstall, first_half, until_ready
 from tests.support.setup import World, setup_service
+from tests.support.tap import NodeKube, busy, denied, tapping
+from tests.tui.kernel.conftest import Clock, Node
+from tests.tui.kernel.test_pictures import marked
 from tests.tui.policies.conftest import SEEN, Shop
 from tests.tui.policies.test_pictures import edited
 
@@ -104,6 +108,12 @@ def _flows(folder: Path) -> CockpitServices:
     return stub_services(flow_feeds=ScriptedFeeds(Connected("relay 127.0.0.1:4245"), Flows(recorded())))
 
 
+def _kernel(folder: Path) -> CockpitServices:
+    hubble = ScriptedFeeds(Connected("relay"), Flows([Answer(flow=denied())]))
+    kube = NodeKube()
+    return shop_services(kube, folder, taps=tapping(busy()), flow_feeds=hubble)
+
+
 def _policies(folder: Path) -> CockpitServices:
     return shop_services(shop(), folder, SEEN)
 
@@ -154,6 +164,11 @@ async def _impact(pilot: Pilot[int]) -> None:
     await opened.sees("CUT", "25 of 25")
 
 
+async def _explained(pilot: Pilot[int]) -> None:
+    node = Node(pilot, tapping(), ScriptedFeeds(), Clock())
+    await marked(node)
+
+
 async def _flowing(pilot: Pilot[int]) -> None:
     await wait_for(pilot, lambda: "FORWARDED" in text_of(pilot.app).upper())
 
@@ -167,6 +182,7 @@ SHOTS = (
     Shot("plan", "setup", _setup, _plan),
     Shot("run", "overview", _run, _running),
     Shot("policies", "policies", _policies, _impact),
+    Shot("kernel", "kernel", _kernel, _explained),
     Shot("flows", "flows", _flows, _flowing, live=True),
 )
 

@@ -276,4 +276,5 @@ def shop_services(kube: PolicyKube, folder: Path, answers: Sequence[Answer] = ()
         if request.choice.kind != "file":
             await asyncio.Event().wait()
 
-    return stub_services(PolicyCluster(kube), policies=guards.tools, flow_feeds=feeds, now=lambda: NOW, **changes)
+    made = {"policies": guards.tools, "flow_feeds": feeds, "now": lambda: NOW, **changes}
+    return stub_services(PolicyCluster(kube), **made)
