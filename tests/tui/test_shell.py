@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from typing import Any
@@ -226,6 +227,22 @@ async def test_where_the_terminal_cannot_be_handed_over_it_is_told(cockpit: Open
     async with cockpit(areas=DEMO) as pilot:
         await pilot.press("exclamation_mark")
         await wait_for(pilot, lambda: "E-TUI-001" in text_of(pilot.app))
+
+
+async def test_an_uninstall_wants_the_name_of_this_host_and_leads_to_the_command(cockpit: Open) -> None:
+    async with cockpit(areas=DEMO) as pilot:
+        await pilot.app.run_action("app.open('uninstall')")
+        await wait_for(pilot, lambda: "Take the cluster off this host?" in text_of(pilot.app))
+        await pilot.press(*"wrong", "enter")
+        assert isinstance(pilot.app.screen, Confirm)
+        await pilot.press("escape")
+        await wait_for(pilot, lambda: not isinstance(pilot.app.screen, Confirm))
+        await pilot.app.run_action("app.open('uninstall')")
+        await wait_for(pilot, lambda: isinstance(pilot.app.screen, Confirm))
+        pilot.app.screen.query_one(Input).value = os.uname().nodename.lower()
+        await pilot.pause()
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: "E-TUI-001" in text_of(pilot.app))  # there is no terminal to hand over
 
 
 async def test_lost_events_are_always_shown(cockpit: Open) -> None:
