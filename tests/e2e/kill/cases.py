@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 SOURCES = ("bundle", "mirror")
@@ -118,7 +119,7 @@ POINTS = (
     Point("hubble", "done", Told("step-done", "hubble"), ("kill", "power-loss")),
     Point("ready", "begins", Told("step-started", "ready"), ("kill", "oom-containerd")),
     Point("ready", "parts become ready", Told("readiness", nth=6), ("kill", "node-dead", "link-down")),
-    Point("ready", "almost", Told("readiness", nth=12), ("kill", "oom-agent")),
+    Point("ready", "almost", Told("readiness", nth=9), ("kill", "oom-agent")),
     Point("ready", "done", Told("step-done", "ready"), ("kill", "api-frozen")),
     Point("verify", "begins", Told("step-started", "verify"), ("kill", "api-gone")),
     Point("verify", "first connections", Told("log", "verify", "passed"), ("kill", "hangup")),
@@ -127,5 +128,43 @@ POINTS = (
     Point("verify", "goal is recorded", _renamed(r"/var/lib/beeyard/cluster\.yaml"), ("kill", "clock-ahead")),
     Point("verify", "done", Told("run-finished"), ("kill", "power-loss")),
 )  # fmt: skip
+
+_ENDING = ("kill", "killed-beside-helm", "hangup", "power-loss", "clock-back")
+"""Faults that always end a run, so that the next one can be interrupted as well."""
+_EARLY = ("preflight", "fetch", "k3s", "kubeconfig")
+"""Steps in which a full disk ends it too."""
+
+
+def chains(cases: Sequence[Case], longest: int) -> list[tuple[Case, ...]]:
+    """Put cases together that one install can go through one after the other, each in a run of its own.
+
+    A case whose point is counted (``nth``) begins a chain, because the count is that of a first run. Only the last
+    case of a chain may be one that its run survives; that place is kept for such a case.
+    """
+    left = list(cases)
+    found = []
+    while left:
+        chain = [next((case for case in left if _is_counted(case)), left[0])]
+        left.remove(chain[0])
+        for case in list(left):
+            if _may_follow(case, chain[-1]) and (len(chain) < longest - 1 if _ends(case) else len(chain) < longest):
+                chain.append(case)
+                left.remove(case)
+        found.append(tuple(chain))
+    return found
+
+
+def _may_follow(case: Case, last: Case) -> bool:
+    same = case.point.source == last.point.source
+    return same and _ends(last) and not _is_counted(case) and POINTS.index(case.point) > POINTS.index(last.point)
+
+
+def _ends(case: Case) -> bool:
+    return case.fault in _ENDING or (case.fault == "disk-full" and case.point.step in _EARLY)
+
+
+def _is_counted(case: Case) -> bool:
+    return isinstance(case.point.at, Change) and case.point.at.nth > 1
+
 
 CASES = tuple(Case(point, fault) for point in POINTS for fault in point.faults)

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,26 +37,20 @@ RUN_LIMIT = 180.0
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a case.
+    """What became of an install that was interrupted, perhaps several times.
 
     Attributes:
-        id: the case's.
-        step: step of the point.
-        point: where.
-        how: what happened there.
-        ended: exit code of the interrupted run; below 0 the signal.
-        resumed: seconds of the run after it.
+        cases: ids of the interruptions, in order.
+        ended: exit codes of the interrupted runs; below 0 the signal.
+        resumed: seconds of the run after the last of them.
         lost: what the user misses.
-        changes: changes that a third run would still make.
+        changes: changes that one more run would still make.
         error: why there is no result.
         state: final state.
     """
 
-    id: str
-    step: str
-    point: str
-    how: str
-    ended: int = 0
+    cases: list[str]
+    ended: list[int] = field(default_factory=list)
     resumed: float = 0.0
     lost: list[str] = field(default_factory=list)
     changes: int = 0
@@ -256,25 +250,16 @@ def _all_ready() -> bool:
     )
 
 
-def carry_out(case: Case | None, source: str, bundle: Path) -> Outcome:
-    """Do one case, or an undisturbed install where there is none."""
-    point = case.point if case else None
-    outcome = Outcome(
-        case.id if case else f"{source}-undisturbed",
-        point.step if point else "",
-        point.name if point else "",
-        FAULTS[case.fault].says if case else "undisturbed",
-    )
+def carry_out(cases: Sequence[Case], source: str, bundle: Path) -> Outcome:
+    """Interrupt an install by each case in turn, run it to its end, look; without a case it is undisturbed."""
+    outcome = Outcome([case.id for case in cases])
     began = time.time()
-    OWN.mkdir()
-    socket.sethostname("node")  # a node's name is the host's, and is everywhere
-    for fifo in (TOLD, GO):
-        os.mkfifo(fifo)
+    prepare()
     try:
         planted.plant()
         install = Install(source, bundle)
-        if case:
-            outcome.ended = interrupted(install, case)
+        for case in cases:
+            outcome.ended.append(interrupted(install, case))
         outcome.resumed = finish(install)
         outcome.changes = changes_left(install)
         settle()
@@ -286,3 +271,11 @@ def carry_out(case: Case | None, source: str, bundle: Path) -> Outcome:
     except (LookupError, RuntimeError, TimeoutError, AssertionError, OSError, subprocess.SubprocessError) as error:
         outcome.error = f"{type(error).__name__}: {error}"
     return outcome
+
+
+def prepare() -> None:
+    """Make what the harness needs in this world."""
+    OWN.mkdir()
+    socket.sethostname("node")  # a node's name is the host's, and is everywhere
+    for fifo in (TOLD, GO):
+        os.mkfifo(fifo)

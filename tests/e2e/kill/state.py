@@ -64,8 +64,8 @@ _MASKS = tuple(
         (r"\b10\.4[23]\.\d+\.\d+(?!/1[0-9])", "ADDRESS"),
         (r"\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b", "MAC"),
         (r"fe80::[0-9a-f:]+", "LINKLOCAL"),
-        (r"beeyard-helm-\w+", "beeyard-helm-X"),
-        (r"\.[a-z0-9_]{8}\.beeyard-tmp", ".X.beeyard-tmp"),
+        (r"beeyard-helm-\w+(-\w+)?", "beeyard-helm-X"),
+        (r"\.\d+(\.[a-z0-9_]+)?\.beeyard-tmp", ".X.beeyard-tmp"),
     )
 )
 _KINDS = (
@@ -89,7 +89,8 @@ def masked(text: str) -> str:
 def capture(since: float) -> State:
     """Return the whole state; files count when they were changed after `since` (UNIX seconds)."""
     return {
-        **_files(since), **_record(), **_kubeconfig(), **_release(), **_objects(), **_processes(), **_network(),
+        **_files(since), **_record(), **_inventory(), **_kubeconfig(), **_release(), **_objects(),
+        **_processes(), **_network(),
     }  # fmt: skip
 
 
@@ -140,6 +141,15 @@ def _looks(path: Path) -> str:
 def _record() -> State:
     path = Path("/var/lib/beeyard/installed.json")
     return _flat("installed", json.loads(path.read_text())) if path.exists() else {}
+
+
+def _inventory() -> State:
+    """What the host was like before: it must be of the time before the first run, however many there were."""
+    path = Path("/var/lib/beeyard/inventory/before.json")
+    if not path.exists():
+        return {}
+    items = json.loads(path.read_text())["items"]
+    return {f"inventory {one['kind']} {masked(one['name'])}": masked(json.dumps(one, sort_keys=True)) for one in items}
 
 
 def _kubeconfig() -> State:
@@ -300,8 +310,22 @@ def varying(states: list[State]) -> set[str]:
     return {key for key in keys if len({state.get(key) for state in states}) > 1}
 
 
-def differences(reference: State, found: State, silent: set[str]) -> list[str]:
-    """Return what is not as in the reference, apart from what varies by itself."""
+def differences(references: list[State], found: State) -> list[str]:
+    """Return what is not as in undisturbed runs, apart from what varies in them.
+
+    Where only the content of a file varies, its being there, mode and owner still count.
+    """
+    loose = varying(references)
+    shapes = [_shapes(state, loose) for state in references]
+    wrong = _differences(references[0], found, loose)
+    return wrong + _differences(shapes[0], _shapes(found, loose), varying(shapes))
+
+
+def _shapes(state: State, keys: set[str]) -> State:
+    return {key: " ".join(text.split()[:3]) for key, text in state.items() if key in keys and key.startswith("file ")}
+
+
+def _differences(reference: State, found: State, silent: set[str]) -> list[str]:
     keys = sorted((reference.keys() | found.keys()) - silent)
     return [
         f"{key}: {reference.get(key, 'absent')} -> {found.get(key, 'absent')}"

@@ -2,8 +2,8 @@
 
 Python imports this by itself from PYTHONPATH. ``KILL_AT`` holds JSON: ``match`` (a regular expression on a change as
 one line, ``os.rename /from /to``), ``nth`` match, and ``then``: ``kill`` (SIGKILL to itself), ``tell`` (write to the
-FIFO ``told``, wait until ``go`` was written and closed, carry on), ``clock`` (the wall clock jumps by ``seconds``,
-carry on) or ``record`` (append every change to the file ``record``). With ``clock`` it is ahead by that from the beginning.
+FIFO ``told``, wait until ``go`` was written and closed, carry on), ``clock`` (the wall clock jumps by ``seconds``, then
+carry on) or ``record`` (append every change to the file ``record``). With ``clock`` it is ahead from the beginning.
 """
 
 from __future__ import annotations
