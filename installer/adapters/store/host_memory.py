@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +103,6 @@ class FileMemory:
         """Remove all of beeyard's state and logs."""
         shutil.rmtree(self._logs, ignore_errors=True)
         shutil.rmtree(self._state, ignore_errors=True)
-        with suppress(FileNotFoundError):
-            Path("/run/beeyard").rmdir()
 
     def _json(self, name: str) -> Any:
         found = self._files.read(self._folder / name)
