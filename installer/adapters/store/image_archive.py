@@ -10,7 +10,7 @@ import posixpath
 import tarfile
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, cast
 
@@ -66,16 +66,17 @@ class ArchivedImages:
 
     def __init__(self, path: Path, workdir: Path):
         self._name = path.name
-        self._scratch = tempfile.TemporaryDirectory(dir=workdir)
+        self._held = ExitStack()
         self._blobs: dict[str, tuple[int, int]] = {}
         self._made: dict[str, bytes] = {}
+        scratch = self._held.enter_context(tempfile.TemporaryDirectory(dir=workdir))
         try:
             with _reading(path):
-                self._file = _seekable(path, Path(self._scratch.name)).open("rb")
+                self._file = self._held.enter_context(_seekable(path, Path(scratch)).open("rb"))
                 with tarfile.open(fileobj=self._file, mode="r:") as tar:
                     self.images = self._look(tar)
         except BaseException:
-            self._scratch.cleanup()
+            self.close()
             raise
 
     def _look(self, tar: tarfile.TarFile) -> tuple[NamedImage, ...]:
@@ -155,8 +156,7 @@ class ArchivedImages:
 
     def close(self) -> None:
         """Close it and remove what was unpacked."""
-        self._file.close()
-        self._scratch.cleanup()
+        self._held.close()
 
 
 def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:

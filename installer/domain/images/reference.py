@@ -63,14 +63,14 @@ def parse_reference(text: str) -> ImageRef:
         UsageError: ``E-REG-001``.
     """
     match = _REFERENCE.fullmatch(text) if len(text) <= _LONGEST else None
-    if match is None:
+    host, repository = _split(match["name"]) if match else ("", "")
+    if match is None or repository != repository.lower():
         raise UsageError(
             f"{text[:_LONGEST]!r} is not a reference of an image",
             why="a reference looks like quay.io/cilium/cilium:v1.20.0 or quay.io/cilium/cilium@sha256:…",
             fix="correct it where it comes from: the Helm values, or k3s' list of images",
             code="E-REG-001",
         )
-    host, repository = _split(match["name"])
     tag, digest = match["tag"] or "", match["digest"] or ""
     return ImageRef(host, repository, tag or ("" if digest else "latest"), digest)
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import posixpath
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -199,3 +201,79 @@ def test_a_destination_that_is_accepted_is_below_a_root(root: str, rest: str) ->
 )
 def test_arbitrary_json_is_refused_and_never_crashes(content: Any) -> None:
     refusal({"format": 1, "k3s": content, "files": content})
+
+
+def newer(**changes: Any) -> dict[str, Any]:
+    """A manifest of format 2 for two architectures."""
+    base = manifest(
+        format=2,
+        arch="amd64,arm64",
+        k3s=[{"version": "v1", "file": f"bin/{arch}/k3s", "sha256": SHA, "arch": arch} for arch in ("amd64", "arm64")],
+        values=[{"file": "values/01-site.yaml", "sha256": SHA}],
+        sbom={"file": "sbom.spdx.json", "sha256": SHA},
+    )
+    return base | changes
+
+
+def test_two_architectures_each_with_its_own_files() -> None:
+    parsed = parse_manifest(dump_manifest(newer()))
+    assert parsed.arches == ("amd64", "arm64")
+    assert check_arch(parsed, "aarch64") == arch_here(parsed, "aarch64") == "arm64"
+    assert arch_here(parsed, "riscv64") == "amd64"
+    for arch in parsed.arches:
+        assert OpenedBundle(Path("/b"), parsed, arch).k3s == Path(f"/b/bin/{arch}/k3s")
+    assert parsed.unproven == ()
+    assert "values/01-site.yaml" in {entry.file for entry in parsed.verifiable}
+    assert "sbom.spdx.json" in parsed.listed
+
+
+def test_the_first_format_may_leave_values_unproven() -> None:
+    parsed = parse_manifest(json.dumps(manifest(values=["values/site.yaml"])).encode())
+    assert parsed.unproven == ("values/site.yaml",)
+    assert parsed.listed >= {"values/site.yaml"}
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (newer(values=["values/site.yaml"]), "values: values/site.yaml has no sha256"),
+        (newer(values=[{"file": "values/site.yaml"}]), "values: values/site.yaml has no sha256"),
+        (newer(arch="arm64,amd64"), "arch"),
+        (newer(k3s=newer()["k3s"][:1]), "k3s: one binary is expected for arm64"),
+        (newer(k3s=[]), "k3s: one binary is expected for amd64"),
+        (newer(k3s=[newer()["k3s"][0], newer()["k3s"][1] | {"version": "v2"}]), "k3s: its versions differ"),
+        (newer(helm=[{"version": "v4", "file": f"h{n}", "sha256": SHA} for n in (1, 2)]), "helm: more than one binary"),
+        (
+            newer(images=[{"file": f"{n}/i.tar", "sha256": SHA, "arch": "arm64"} for n in (1, 2)]),
+            "images: i.tar is there twice for arm64",
+        ),
+        (newer(files=[target(), target(file="files/y", arch="arm64")]), "destination twice"),
+        (newer(sbom={"file": "sbom.spdx.json"}), "sbom.sha256"),
+    ],
+)
+def test_what_the_newer_format_refuses(content: dict[str, Any], named: str) -> None:
+    error = refusal(dump_manifest(content))
+    assert error.code == "E-BUNDLE-002"
+    assert named in error.why
+
+
+def test_a_file_for_each_architecture_may_have_one_destination() -> None:
+    both = [target(arch="amd64"), target(file="files/y", arch="arm64")]
+    parsed = parse_manifest(dump_manifest(newer(files=both)))
+    ((path, _),) = OpenedBundle(Path("/b"), parsed, "arm64").files
+    assert path == Path("/b/files/y")
+
+
+@given(place=st.integers(0, 2000), mask=st.integers(1, 255))
+def test_the_newer_format_proves_every_byte_of_itself(place: int, mask: int) -> None:
+    data = bytearray(dump_manifest(newer()))
+    data[place % len(data)] ^= mask
+    with pytest.raises(RefusedError):
+        parse_manifest(bytes(data))
+
+
+@pytest.mark.parametrize(
+    "change", [lambda data: data + b"\n", lambda data: data.replace(b"\n", b""), lambda data: b" " + data]
+)
+def test_another_form_of_the_same_content_is_refused(change: Callable[[bytes], bytes]) -> None:
+    assert refusal(change(dump_manifest(newer()))).code == "E-BUNDLE-012"
