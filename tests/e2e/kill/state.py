@@ -48,7 +48,7 @@ _UNREAD = re.compile(
 _BY_NAME_ONLY = re.compile(
     r"/runs/|/var/log/|/server/(tls|cred|token|node-token|agent-token|etc|manifests)|/k3s/agent/[^/]*\.(crt|key|kubeconfig|yaml)"
     r"|/etc/rancher/(node/password|k3s/k3s\.yaml)|/services/k3s/(supervisor|child|state)\.json|/\.kube/config$|/agent/pki"
-    r"|/var/lib/kubelet/|installed\.json$|/var/lib/cni/|\.lock$|/run/"
+    r"|/var/lib/beeyard/(guard|inventory)/[^/]*\.json$|/var/lib/kubelet/|installed\.json$|/var/lib/cni/|\.lock$|/run/"
 )
 """Files whose content is random or a log; where it matters it is compared below, by its meaning."""
 _MASKS = tuple(
@@ -64,6 +64,7 @@ _MASKS = tuple(
         (r"\b10\.4[23]\.\d+\.\d+(?!/1[0-9])", "ADDRESS"),
         (r"\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b", "MAC"),
         (r"fe80::[0-9a-f:]+", "LINKLOCAL"),
+        (r"\bsvc_\d+", "svc_N"),
         (r"beeyard-helm-\w+(-\w+)?", "beeyard-helm-X"),
         (r"\.\d+(\.[a-z0-9_]+)?\.beeyard-tmp", ".X.beeyard-tmp"),
     )
