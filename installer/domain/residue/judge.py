@@ -10,7 +10,15 @@ from installer.domain.residue.inventory import Inventory, Item, Kind
 from installer.domain.residue.ownership import owner
 from installer.domain.residue.scope import Scope
 
-_RESTORED = (Kind.SYSCTL, Kind.MOUNT, Kind.FILE, Kind.QDISC)
+_SETS = {
+    "rp_filter": "0", "forwarding": "1", "ip_forward": "1", "accept_local": "1", "route_localnet": "1",
+    "send_redirects": "0", "bridge-nf-call-iptables": "1", "bridge-nf-call-ip6tables": "1", "bpf_jit_enable": "1",
+    "fib_multipath_use_neigh": "1", "timer_migration": "0", "overcommit_memory": "1", "panic_on_oom": "0",
+    "panic": "10", "panic_on_oops": "1", "root_maxkeys": "1000000", "root_maxbytes": "25000000",
+}  # fmt: skip
+"""What the kubelet, k3s and Cilium set; another value is somebody else's, and stays."""
+_FORWARDING = (".ip_forward", ".forwarding")
+_FORWARDERS = ("bridge", "tun", "wireguard")
 _PASSING = (Kind.PROCESS, Kind.PORT, Kind.MODULE)
 """Kinds that come and go by themselves, or stay loaded until the next boot without doing anything."""
 BACK = ".cilium_bak"
@@ -103,6 +111,7 @@ class _Sorting:
     left: list[Owned] = field(default_factory=list)
     restore: list[Changed] = field(default_factory=list)
     drift: list[Changed] = field(default_factory=list)
+    forwarded: bool = False
 
 
 def judge(before: Inventory | None, now: Inventory, scope: Scope, kinds: Iterable[Kind] = tuple(Kind)) -> Judgement:
@@ -110,11 +119,11 @@ def judge(before: Inventory | None, now: Inventory, scope: Scope, kinds: Iterabl
 
     Args:
         before: inventory of the time before the install, None where there is none.
-        now: inventory of now; it must have looked at the kinds.
+        now: inventory of now; it must have looked at the kinds, and at links where sysctls are among them.
         scope: what is known of the cluster.
         kinds: kinds to judge.
     """
-    sorting, wanted = _Sorting(), set(kinds)
+    sorting, wanted = _Sorting(forwarded=_others_forward(before, now, scope)), set(kinds)
     for item in now:
         if item.kind in wanted:
             _sort(item, before, now, scope, sorting)
@@ -135,7 +144,14 @@ def _sort(item: Item, before: Inventory | None, now: Inventory, scope: Scope, in
         _new(item, whose, before, now, into)
     elif old.facts != item.facts:
         change = Changed(old, item, passing=_passes(item) or _passes(old))
-        into.restore.append(change) if _restorable(change, scope) else into.drift.append(change)
+        needed = into.forwarded and item.kind is Kind.SYSCTL and item.name.endswith(_FORWARDING)
+        into.restore.append(change) if _restorable(change, scope) and not needed else into.drift.append(change)
+
+
+def _others_forward(before: Inventory | None, now: Inventory, scope: Scope) -> bool:
+    """Whether somebody else has come since who needs this host to forward: virtual machines, containers, a VPN."""
+    links = (item for item in now.of(Kind.LINK) if before is not None and item.key not in before)
+    return any(item.facts.get("kind") in _FORWARDERS and not owner(item, scope) for item in links)
 
 
 def _new(item: Item, whose: str, before: Inventory | None, now: Inventory, into: _Sorting) -> None:
@@ -182,7 +198,10 @@ def _restorable(change: Changed, scope: Scope) -> bool:
         return bool(now.facts.get("shared")) and not before.facts.get("shared")
     if item.kind is Kind.QDISC:
         return now.facts.get("kind") == "fq"
-    return item.kind in _RESTORED
+    if item.kind is Kind.SYSCTL:
+        wanted = _SETS.get(item.name.rpartition(".")[2])
+        return wanted is None or now.facts.get("value") == wanted
+    return False
 
 
 def _passes(item: Item) -> bool:

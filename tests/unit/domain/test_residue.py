@@ -127,6 +127,17 @@ def test_changes_of_ours_are_put_back_and_those_of_others_told() -> None:
     assert judged.drift[0].how == "sha256 was a, is b"
 
 
+def test_sysctls_that_others_set_or_need_stay() -> None:
+    names = ("net.ipv4.ip_forward", "net.ipv4.conf.eth0.rp_filter")
+    before = Inventory([Item(Kind.SYSCTL, names[0], {"value": "0"}), Item(Kind.SYSCTL, names[1], {"value": "1"})])
+    forwards = Item(Kind.SYSCTL, names[0], {"value": "1"})
+    loose, off = (Item(Kind.SYSCTL, names[1], {"value": value}) for value in "20")
+    bridge = Item(Kind.LINK, "docker0", {"kind": "bridge"})
+    assert [one.item.name for one in judge(before, Inventory([forwards, off]), SCOPE).restore] == list(names)
+    assert [one.item.name for one in judge(before, Inventory([forwards, loose]), SCOPE).restore] == [names[0]]
+    assert [one.item.name for one in judge(before, Inventory([bridge, forwards, off]), SCOPE).restore] == [names[1]]
+
+
 def test_empty_shells_go_only_where_they_were_not_before() -> None:
     shell = Item(Kind.NFT_TABLE, "ip nat", {"iptables": True, "empty": True})
     full = Item(Kind.NFT_TABLE, "ip nat", {"iptables": True, "empty": False})

@@ -29,7 +29,7 @@ _SYSCTLS: Final = (
     "net.ipv4.fib_multipath_use_neigh", "net.ipv4.tcp_congestion_control",
     "net.ipv4.ip_local_reserved_ports", "net.ipv4.vs.conntrack", "net.ipv4.vs.conn_reuse_mode",
     "vm.overcommit_memory", "vm.panic_on_oom", "kernel.panic", "kernel.panic_on_oops", "kernel.timer_migration",
-    "kernel.unprivileged_bpf_disabled", "kernel.keys.root_maxkeys", "kernel.keys.root_maxbytes",
+    "kernel.keys.root_maxkeys", "kernel.keys.root_maxbytes",
     "net.netfilter.nf_conntrack_max", "net.netfilter.nf_conntrack_tcp_timeout_established",
     "net.netfilter.nf_conntrack_tcp_timeout_close_wait",
 )  # fmt: skip

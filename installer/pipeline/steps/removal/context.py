@@ -49,7 +49,8 @@ class Removal:
 
     async def judge(self, kinds: Collection[Kind] = tuple(Kind)) -> Judgement:
         """Return what is left of some kinds."""
-        return judge(self.before, await self.look(kinds), self.scope, kinds)
+        looked = {*kinds, Kind.LINK} if Kind.SYSCTL in kinds else kinds
+        return judge(self.before, await self.look(looked), self.scope, kinds)
 
     async def clear(self, judgement: Judgement) -> None:
         """Take away and put back what a judgement names, area by area; failures are kept."""
