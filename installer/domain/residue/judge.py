@@ -193,6 +193,7 @@ def _restorable(change: Changed, scope: Scope) -> bool:
     assert now is not None
     if item.kind is Kind.FILE:
         written = item.name in {*scope.wrote, *scope.arrived} or item.name.startswith("/etc/rancher/")
+        written = written or item.name == f"/var/log/{scope.service}.log"
         return written and bool(before.facts.get("kept"))
     if item.kind is Kind.MOUNT:
         return bool(now.facts.get("shared")) and not before.facts.get("shared")
