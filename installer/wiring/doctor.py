@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from installer.adapters.host.files import LocalFiles
@@ -12,6 +13,7 @@ from installer.adapters.host.services import detect
 from installer.domain.errors import BeeyardError
 from installer.domain.preflight import Finding, HostFacts
 from installer.domain.redact import Redactor
+from installer.domain.setup.judgement import Look
 from installer.domain.spec import ClusterSpec
 from installer.ports.cluster import Kube
 from installer.services.doctor import Connect, Doctor
@@ -30,9 +32,15 @@ def current_spec() -> ClusterSpec:
         return ClusterSpec()
 
 
+async def _look_at_what_runs(spec: ClusterSpec) -> Look:
+    """Look at this host; a k3s that is here is what is examined, whoever installed it."""
+    found = await look(spec)
+    return replace(found, ours=found.ours or found.facts.k3s.present)
+
+
 async def host_checks() -> tuple[HostFacts, Sequence[Finding]]:
     """Look at this host and hold it against the checks of preflight."""
-    found = await examine(look, current_spec(), allow_unsupported=True)
+    found = await examine(_look_at_what_runs, current_spec(), allow_unsupported=True)
     return found.facts, found.findings
 
 

@@ -30,7 +30,7 @@ def diagnose(
     """
     lines = list(dict.fromkeys(evidence))
     found = [cause for rule in rules if (cause := _judge(rule, lines, ready)) is not None]
-    return _ranked(found, list(known))
+    return _ranked(found, list(known), ready)
 
 
 def _judge(rule: Rule, lines: Sequence[Evidence], ready: Collection[Part]) -> Cause | None:
@@ -85,21 +85,30 @@ def _filled(text: str, words: dict[str, str]) -> str:
     return text.format_map(_Words(words))
 
 
-def _ranked(found: list[Cause], known: list[Cause]) -> Diagnosis:
+def _ranked(found: list[Cause], known: list[Cause], ready: Collection[Part]) -> Diagnosis:
     """Tell causes from what follows from them."""
-    explained = {cause.part for cause in found}
-    checks = [one for one in known if one.code.startswith("E-PRE-") and one.mode not in {cause.mode for cause in found}]
-    problems = [one for one in known if not one.code.startswith("E-PRE-")]
+    modes = {cause.mode for cause in found}
+    checks = [one for one in known if _is_check(one) and one.mode not in modes]
+    problems = [one for one in known if not _is_check(one)]
     roots: list[Cause] = []
     consequences: list[Cause] = []
+
+    def place(cause: Cause, explained: Collection[Part]) -> None:
+        origin = next((root for root in roots if root.part is cause.part and cause.part in explained), None)
+        breaking = (root for root in roots if not (_is_check(root) and root.part in ready))
+        origin = origin or next((root for root in breaking if root.part in needs(cause.part)), None)
+        (consequences if origin else roots).append(replace(cause, follows=origin.code) if origin else cause)
+
     for cause in sorted([*found, *checks], key=_order):
-        origin = next((root for root in roots if root.part in needs(cause.part)), None)
-        (consequences if origin else roots).append(replace(cause, follows=origin.code) if origin else cause)
+        place(cause, ())
     for cause in sorted(problems, key=_order):
-        same = next((root for root in roots if root.part is cause.part and cause.part in explained), None)
-        origin = same or next((root for root in roots if root.part in needs(cause.part)), None)
-        (consequences if origin else roots).append(replace(cause, follows=origin.code) if origin else cause)
+        place(cause, {one.part for one in found})
     return Diagnosis(tuple(sorted(roots, key=_order)), tuple(consequences))
+
+
+def _is_check(cause: Cause) -> bool:
+    """Whether a check of the host says it: it may break something, and may not have yet."""
+    return cause.code.startswith("E-PRE-")
 
 
 def _order(cause: Cause) -> tuple[bool, int]:

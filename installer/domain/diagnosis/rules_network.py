@@ -165,7 +165,7 @@ RULES = (
         "(it issues new ones), and kubectl -n kube-system rollout restart ds/cilium deploy/hubble-relay",
         (
             clue(
-                r"x509: |remote error: tls: |certificate (has expired|is not valid|verify failed)",
+                r"x509: |remote error: tls: |certificate[ _](has expired|is not valid|verify[ _]failed)",
                 Source.RELAY,
                 Source.PROBLEM,
             ),
