@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from installer.services.kernel_watch import TapFeeds
     from installer.services.policies.rollout import PolicyTools
     from installer.services.setup import SetupService
+    from installer.services.upgrade import UpgradeService
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class CockpitServices:
         log_file: where the cockpit writes its log, None for nowhere.
         setup: makes what the setup works with, at first use; None where nothing can be set up.
         install: makes the service that installs, at first use; None where nothing can be installed.
+        upgrade: makes the service that upgrades; None where nothing can be upgraded.
         reports: folder where reports of runs are saved.
         overview: follows the overview of a cluster; the flag lets it ask the network for newer versions.
         flow_feeds: opens sources of flows; None where there are none.
@@ -102,6 +104,7 @@ class CockpitServices:
     log_file: Path | None = None
     setup: Callable[[], SetupService] | None = None
     install: Callable[[], InstallService] | None = None
+    upgrade: Callable[[], UpgradeService] | None = None
     reports: Path = field(default_factory=Path.cwd)
     overview: Callable[[Kube, bool], AsyncGenerator[Overview, None]] = no_overview
     flow_feeds: FlowFeeds | None = None

@@ -26,7 +26,8 @@ from installer.domain.events import Event, RunStarted
 from installer.domain.plan import Plan
 from installer.domain.redact import Redactor
 from installer.domain.releases import Releases
-from installer.domain.spec import ClusterDocument, ClusterSpec
+from installer.domain.spec import ClusterSpec
+from installer.pipeline import kept_spec
 from installer.pipeline.book import Book
 from installer.pipeline.cover import Cover
 from installer.pipeline.run import Emit, Options, Run, Step, Tools
@@ -162,11 +163,7 @@ class Job:
         self._write_spec(self.run.options.state_dir / "cluster.yaml")
 
     def _write_spec(self, path: Path) -> None:
-        document = ClusterDocument.model_validate({"spec": self.run.spec}).model_dump(
-            by_alias=True, exclude_defaults=True
-        )
-        text = yaml.safe_dump({"apiVersion": "beeyard/v1alpha1", "kind": "Cluster", **document}, sort_keys=False)
-        self.run.tools.files.write(path, text.encode(), mode=0o600, backup=False)
+        self.run.tools.files.write(path, kept_spec.dump(self.run.spec), mode=0o600, backup=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,6 +140,22 @@ class UpgradeService:
                 )
             yield UpgradeJob(job, upgrade)
 
+    async def plan(self, wanted: Wanted, options: Options) -> tuple[Outlook, Plan]:
+        """Return the way to what is wanted and everything that it changes; nothing is changed.
+
+        Raises:
+            BeeyardError: what ``look``, ``open`` and planning raise.
+        """
+        outlook = await self.look(wanted, options)
+        async with self.open(outlook, options, lambda _: None) as job:
+            return outlook, await job.plan()
+
+    @asynccontextmanager
+    async def run(self, wanted: Wanted, options: Options, emit: Emit) -> AsyncIterator[UpgradeJob]:
+        """Open an upgrade to what is wanted, from where the cluster is now."""
+        async with self.open(await self.look(wanted, options), options, emit) as job:
+            yield job
+
     def _spec(self, sets: Sequence[Layer], state_dir: Path) -> ClusterSpec:
         spec = self.install.current_spec(state_dir)
         if not sets:

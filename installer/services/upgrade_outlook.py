@@ -98,8 +98,12 @@ class Outlook:
             "unfinished": self.unfinished,
         }
         if self.newest is not None:
-            path = [hop.to_dict() for hop in self.newest_hops]
-            found |= {"newest": self.newest.to_dict(), "pathToNewest": path, "unknown": self.unknown, "blocked": self.blocked}
+            found |= {
+                "newest": self.newest.to_dict(),
+                "pathToNewest": [hop.to_dict() for hop in self.newest_hops],
+                "unknown": self.unknown,
+                "blocked": self.blocked,
+            }
         return found
 
 

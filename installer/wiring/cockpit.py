@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from installer.services.kernel_watch import TapWish
     from installer.services.policies.rollout import PolicyTools
     from installer.services.setup import SetupService
+    from installer.services.upgrade import UpgradeService
 
 _LOG_BYTES = 1_000_000
 
@@ -47,6 +48,7 @@ def cockpit_services(
         versions=_versions,
         install=_install,
         setup=_setup,
+        upgrade=_upgrade,
         has_kubeconfig=clusters.exist,
         overview=_overview,
         context=context or "",
@@ -107,6 +109,13 @@ def _install() -> InstallService:
     from installer.wiring.install import install_service
 
     return install_service()
+
+
+def _upgrade() -> UpgradeService:
+    """Make the service that upgrades."""
+    from installer.wiring.upgrade import upgrade_service
+
+    return upgrade_service()
 
 
 def _flows(request: FeedRequest, kube: Kube | None) -> AsyncGenerator[Told, None]:

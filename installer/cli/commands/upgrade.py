@@ -11,7 +11,6 @@ from installer.cli import output
 from installer.cli.commands.install import confirm, run_to_end
 from installer.cli.options import examples, output_option
 from installer.cli.render_events import Renderer, renderer
-from installer.cli.render_upgrade import outlook_text, path_text
 from installer.domain.config_layers import from_set
 from installer.domain.errors import ExitCode, UsageError
 from installer.domain.plan_text import plan_text
@@ -95,12 +94,16 @@ def _report(outlook: Outlook, *, as_json: bool) -> None:
     if as_json:
         output.data_json(outlook.to_dict())
     else:
+        from installer.services.upgrade_text import outlook_text
+
         output.data(outlook_text(outlook))
 
 
 async def _carry_out(
     service: UpgradeService, outlook: Outlook, behaviour: Options, options: dict[str, Any], show: Renderer
 ) -> int:
+    from installer.services.upgrade_text import path_text
+
     as_json = options["output_format"] == "json"
     if not outlook.hops and not outlook.rollback:
         if as_json:

@@ -18,6 +18,7 @@ from installer.tui.overview.cards import Card
 from installer.tui.overview.compose import make_cards
 from installer.tui.overview.detail import DetailDialog, DetailPanel
 from installer.tui.overview.layout import allot
+from installer.tui.overview.upgrade import UpgradeDialog
 from installer.tui.screen import AreaScreen
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class OverviewScreen(AreaScreen):
         Action("overview.copy", "Copy", "Copy the details of the marked row.", ("y",), "overview"),
         Action("overview.refresh", "Read again", "Read everything anew.", ("r",), "overview", footer=True),
         Action("overview.updates", "Updates", "Ask the network for the newest k3s.", ("u",), "overview", footer=True),
+        Action("overview.upgrade", "Upgrade", "Go to newer versions of k3s and Cilium.", ("U",), "overview"),
         Action("overview.sideways_left", "Left", "Go to the card on the left.", ("left", "h"), "overview"),
         Action("overview.sideways_right", "Right", "Go to the card on the right.", ("right", "l"), "overview"),
     )
@@ -223,6 +225,22 @@ class OverviewScreen(AreaScreen):
         if self._kube is not None:
             self._follow(self._kube, ask_network=True)
             self.cockpit.tell("Asking for the newest stable k3s.", "Its answer, if there is one, comes under Versions.")
+
+    @work(group="dialog", exclusive=True, exit_on_error=False)
+    async def action_upgrade(self) -> None:
+        """Show the way to newer versions, and go it where the user wants."""
+        make = self.cockpit.services.upgrade
+        if make is None:
+            self.cockpit.tell("This cockpit cannot upgrade.", "Start `sudo beeyard` on the cluster's host.", "warning")
+            return
+        from installer.pipeline.run import Options
+
+        service, options = make(), Options(undo_on_failure=True, environment=self.cockpit.services.environment)
+        dialog = UpgradeDialog(lambda: service, options, root=self.cockpit.services.root)
+        wanted = await self.app.push_screen_wait(dialog)
+        if wanted is not None:
+            self.cockpit.run_host.begin(lambda emit: service.run(wanted, options, emit), undoable=False)
+            self.cockpit.show_run()
 
 
 def _set_heights(cards: Sequence[CardView], heights: Sequence[int]) -> None:

@@ -84,6 +84,10 @@ class RunChanged(Message):
     state: RunState
 
 
+Opener = Callable[["Emit"], AbstractAsyncContextManager[OpenJob]]
+"""Opens a run whose events go to the given receiver."""
+
+
 class RunHost:
     """Starts, stops and takes back runs, one at a time.
 
@@ -111,7 +115,7 @@ class RunHost:
         self._worker: Worker[None] | None = None
         self._choice: asyncio.Future[bool] | None = None
         self._turn = asyncio.Lock()
-        self._last: tuple[ClusterSpec, Options] | None = None
+        self._last: tuple[Opener, bool] | None = None
 
     @property
     def running(self) -> bool:
@@ -139,23 +143,36 @@ class RunHost:
         Raises:
             RefusedError: ``E-RUN-011`` one goes on, ``E-RUN-010``.
         """
+        install = self.install
+        self.begin(lambda emit: install.open(spec, options, emit), undoable=not options.undo_on_failure)
+
+    def begin(self, opener: Opener, *, undoable: bool) -> None:
+        """Begin any run in the background.
+
+        Args:
+            opener: opens it; again for a retry.
+            undoable: the user is asked whether to take it back when it fails.
+
+        Raises:
+            RefusedError: ``E-RUN-011`` one goes on.
+        """
         if self.running:
             raise RefusedError(
                 "a run is going on", why="One run at a time.", fix="Wait for its end, or stop it.", code="E-RUN-011"
             )
-        install = self.install
         self._decide(undo=False)
-        self._last = (spec, options)
+        self._last = (opener, undoable)
         self.view = RunView(began=self.now())
         self._become(RunState.RUNNING)
         self._worker = self._app.run_worker(
-            self._run(install, spec, options), name="install", group="install", exit_on_error=False
+            self._run(opener, undoable=undoable), name="install", group="install", exit_on_error=False
         )
 
     def retry(self) -> None:
         """Begin the last run again; it goes on where it stopped."""
         if self._last is not None and not self.running:
-            self.start(*self._last)
+            opener, undoable = self._last
+            self.begin(opener, undoable=undoable)
 
     def undo(self) -> None:
         """Take back what the failed run changed."""
@@ -184,20 +201,20 @@ class RunHost:
         Args:
             environment: variables for the run that goes on.
         """
-        if self._make is None or self.state is not RunState.IDLE:
+        if self._make is None or self.running:
             return None
         return await asyncio.to_thread(lambda: self.install.unfinished(environment))
 
     # -- the worker
 
-    async def _run(self, install: Installing, spec: ClusterSpec, options: Options) -> None:
+    async def _run(self, opener: Opener, *, undoable: bool) -> None:
         async with self._turn:  # the run before holds beeyard's lock until its end
-            await self._one(install, spec, options)
+            await self._one(opener, undoable=undoable)
 
-    async def _one(self, install: Installing, spec: ClusterSpec, options: Options) -> None:
+    async def _one(self, opener: Opener, *, undoable: bool) -> None:
         try:
-            async with install.open(spec, options, self._take) as job:
-                await self._execute(job, undoable=not options.undo_on_failure)
+            async with opener(self._take) as job:
+                await self._execute(job, undoable=undoable)
         except asyncio.CancelledError:
             if self.running:
                 self.view.stop(self.now())

@@ -98,6 +98,26 @@ async def test_install_upgrade_uninstall(client: HelmClient, api: ApiServer, tmp
     assert config(api, name)["code"] == 404
 
 
+async def test_a_revision_is_brought_back_with_its_chart_and_values(
+    client: HelmClient, api: ApiServer, tmp_path: Path, name: str
+) -> None:
+    newer = tiny_chart(tmp_path, {"Chart.yaml": "apiVersion: v2\nname: tiny\nversion: 1.3.0\n"}, name="newer.tgz")
+    assert await client.manifest(name, SPACE) == []
+    await client.install_or_upgrade(name, SPACE, tiny_chart(tmp_path), {"greeting": "old"})
+    await client.install_or_upgrade(name, SPACE, newer, {"greeting": "new"})
+    [rendered] = await client.manifest(name, SPACE)
+    assert rendered["data"]["greeting"] == "new"
+    await client.rollback(name, SPACE, 1)
+    after = await client.release(name, SPACE)
+    assert after is not None
+    assert (after.revision, after.status, after.version) == (3, "deployed", "1.2.3")
+    assert after.values == {"greeting": "old"}
+    assert config(api, name)["data"]["greeting"] == "old"
+    with pytest.raises(BeeyardError) as caught:
+        await client.rollback(f"{name}-absent", SPACE, 1)
+    assert caught.value.code == "E-HELM-016"
+
+
 async def test_a_chart_refusal_changes_nothing(client: HelmClient, tmp_path: Path, name: str) -> None:
     with pytest.raises(BeeyardError) as caught:
         await client.install_or_upgrade(name, SPACE, tiny_chart(tmp_path), {"fail": "no such thing"})

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from installer.domain.text import printable
 from installer.domain.upgrade.path import TITLES, Hop
-
-if TYPE_CHECKING:
-    from installer.services.upgrade_outlook import Outlook
+from installer.services.upgrade_outlook import Outlook, phase_text
 
 
 def outlook_text(outlook: Outlook) -> str:
@@ -28,8 +25,6 @@ def path_text(hops: Sequence[Hop]) -> str:
 
 
 def _unfinished(outlook: Outlook) -> list[str]:
-    from installer.services.upgrade_outlook import phase_text
-
     assert outlook.state is not None
     goal = outlook.state.goal
     lines = [
