@@ -19,13 +19,17 @@ Command = Callable[[list[str]], tuple[int, str, str]]
 
 
 class Kubelet:
-    """Attributes tell what the containers hold: ``logs`` by (pod, container, previous), ``command`` runs an exec."""
+    """Attributes tell what the containers hold: ``logs`` by (pod, container, previous), ``command`` runs an exec.
+
+    ``restarted``: it does not know its pods yet.
+    """
 
     def __init__(self) -> None:
         self.logs: dict[tuple[str, str, bool], str] = {}
         self.command: Command = lambda argv: (0, " ".join(argv), "")
         self.port = 0
         self.backends: dict[int, int] = {}
+        self.restarted = False
 
     @asynccontextmanager
     async def serving(self, folder: Path) -> AsyncIterator[Kubelet]:
@@ -70,6 +74,8 @@ class Kubelet:
         return stream
 
     async def _port_forward(self, request: web.Request) -> web.WebSocketResponse:
+        if self.restarted:
+            raise web.HTTPNotFound(text="pod not found")
         stream = web.WebSocketResponse(protocols=(PROTOCOL,))
         await stream.prepare(request)
         port = int(request.query.get("port") or request.query["ports"])

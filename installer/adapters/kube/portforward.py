@@ -39,8 +39,11 @@ async def forward_port(
     target = Target("create", "pods/portforward", namespace, pod)
     path = resource_path(PODS, namespace, pod, "portforward")
     request = Request(target, path, query=[("ports", str(port))])
-    async with transport.websocket(request, PROTOCOL):
-        pass  # what RBAC forbids or the node refuses shows here, and not only in the first connection
+    try:
+        async with transport.websocket(request, PROTOCOL):
+            pass  # what RBAC forbids or the node refuses shows here, and not only in the first connection
+    except (AbsentError, GoneError) as error:  # such as a kubelet that was restarted and does not know the pod yet
+        raise absent(target, str(error)) from error
     bridge = _Bridge(transport, request)
     server = await _listen(bridge, local_port)
     try:

@@ -126,6 +126,17 @@ async def test_port_forward_needs_a_running_pod(kube: KubeClient, kubelet: Kubel
     assert caught.value.code == "E-KUBE-004"
 
 
+async def test_port_forward_to_a_pod_that_its_kubelet_does_not_know_yet(kube: KubeClient, kubelet: Kubelet) -> None:
+    kubelet.restarted = True
+    try:
+        with pytest.raises(BeeyardError) as caught:
+            async with kube.port_forward(POD, NS, 4245):
+                pass
+    finally:
+        kubelet.restarted = False
+    assert caught.value.code == "E-KUBE-004"
+
+
 async def test_port_forward_listens_where_it_is_told(kube: KubeClient, kubelet: Kubelet) -> None:
     async with kube.port_forward(POD, NS, 4245) as port:
         with pytest.raises(UsageError) as caught:
