@@ -60,7 +60,7 @@ async def sysdump(wish: Wish, say: Callable[[str], None]) -> dict[str, Any]:
         learn_host_secrets(redactor, texts.data_dir, dict(os.environ))
         async with _cluster(wish, redactor, collection) as source:
             say("The doctor looks at host and cluster ...")
-            checkup = await _checkup(wish, collection)
+            checkup = await _checkup(wish, collection, cluster=source is not None)
             say("Collecting ...")
             await collection.run(_collectors(texts, source))
     entries = finish(collection, checkup, time.time(), _facts(checkup))
@@ -108,11 +108,11 @@ def _collectors(texts: HostTexts, source: ClusterSource | None) -> list[Collecto
     return [*host_collectors(texts, STATE, LOGS), *(source.collectors() if source else ())]
 
 
-async def _checkup(wish: Wish, collection: Collection) -> Checkup | None:
+async def _checkup(wish: Wish, collection: Collection, *, cluster: bool) -> Checkup | None:
     try:
         async with (
             asyncio.timeout(DOCTOR_SECONDS),
-            doctor(wish.kubeconfig, wish.context, wish.namespace, cluster=wish.cluster) as one,
+            doctor(wish.kubeconfig, wish.context, wish.namespace, cluster=cluster) as one,
         ):
             found = await one.examine()
     except (BeeyardError, TimeoutError) as error:
