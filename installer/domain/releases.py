@@ -233,6 +233,16 @@ class Releases(_Model):
             raise self._unsupported(wanted)
         return _release(data, minor, wanted.removeprefix("v") if match[3] else data.default)
 
+    def find(self, version: str, *, allow_unsupported: bool) -> ChartRelease:
+        """Resolve a version, also outside the table where that is allowed.
+
+        Raises:
+            UsageError: ``E-CILIUM-002`` that is no version.
+            RefusedError: ``E-CILIUM-001`` it is outside the table.
+        """
+        minor = ".".join(version.removeprefix("v").split(".")[:2])
+        return self.beyond_table(version) if allow_unsupported and minor not in self.minors else self.resolve(version)
+
     def beyond_table(self, version: str) -> ChartRelease:
         """Return the chart of a minor outside the table (``--allow-unsupported``), with the data of the nearest one.
 

@@ -44,10 +44,7 @@ def load_releases(assets: Assets) -> Releases:
 
 def chart_release(table: Releases, version: str, *, allow_unsupported: bool) -> ChartRelease:
     """Resolve a version, also outside the table where that is allowed."""
-    minor = ".".join(version.removeprefix("v").split(".")[:2])
-    if allow_unsupported and minor not in table.minors:
-        return table.beyond_table(version)
-    return table.resolve(version)
+    return table.find(version, allow_unsupported=allow_unsupported)
 
 
 def load_layers(assets: Assets) -> dict[str, Mapping[str, Any]]:

@@ -68,10 +68,9 @@ class SetupService:
     state_dir: Path = Path("/var/lib/beeyard")
     root: bool = True
 
-    @property
-    def options(self) -> Options:
-        """How a run of the setup behaves."""
-        return Options(state_dir=self.state_dir, environment=self.environment)
+    def options(self, *, allow_unsupported: bool = False) -> Options:
+        """Return how a run of the setup behaves."""
+        return Options(allow_unsupported=allow_unsupported, state_dir=self.state_dir, environment=self.environment)
 
     def begin(self) -> Beginning:
         """Return the form to start with: the earlier setup of this host, else the defaults."""
@@ -124,33 +123,33 @@ class SetupService:
                 raise
             return installed.Installed(service="k3s")  # it is root's alone, but it is there
 
-    async def find(self, spec: ClusterSpec, look: Look) -> Found:
+    async def find(self, spec: ClusterSpec, look: Look, *, allow_unsupported: bool = False) -> Found:
         """Ask the sources for what would be installed; what fails becomes notes, by question."""
         try:
             async with self.install.tools(spec, self.environment) as tools:
                 if spec.downloads.bundle:
                     return await _ask_bundle(tools, spec)
-                return await self._ask_sources(tools, spec, look)
+                return await self._ask_sources(tools, spec, look, allow_unsupported=allow_unsupported)
         except BeeyardError as error:
             return Found(notes={"ca" if spec.downloads.ca_file else "source": (Note.of_error(error),)})
 
-    async def _ask_sources(self, tools: Tools, spec: ClusterSpec, look: Look) -> Found:
+    async def _ask_sources(self, tools: Tools, spec: ClusterSpec, look: Look, *, allow_unsupported: bool) -> Found:
         if look.k3s_version:
             return Found(look.k3s_version)  # a running cluster keeps its version, and everything is here
         notes = dict[str, list[Note]]()
         k3s, chart, _, _ = await asyncio.gather(
             _told(_k3s(tools, spec, look), spec, notes),
-            _told(self._chart(tools, spec), spec, notes),
+            _told(self._chart(tools, spec, allow_unsupported=allow_unsupported), spec, notes),
             _told(_helm(tools, spec, look), spec, notes),
             _told(_registry(tools, spec), spec, notes),
         )
         return Found(k3s or "", chart or "", {key: tuple(group) for key, group in notes.items()})
 
-    async def _chart(self, tools: Tools, spec: ClusterSpec) -> str:
+    async def _chart(self, tools: Tools, spec: ClusterSpec, *, allow_unsupported: bool) -> str:
         source = spec.downloads.chart
         if source.file:
             return await tools.sources.chart_version(Path(source.file))
-        release = self.install.table.resolve(spec.cilium.version)
+        release = self.install.table.find(spec.cilium.version, allow_unsupported=allow_unsupported)
         await tools.sources.chart(source.repository, release.version, release.sha256)
         return release.version
 
@@ -158,14 +157,14 @@ class SetupService:
         """Return what is to be said about the answers, with as much as is known by now."""
         return judge(form, self.install.table, look, found)
 
-    async def plan(self, spec: ClusterSpec) -> Plan:
+    async def plan(self, spec: ClusterSpec, *, allow_unsupported: bool = False) -> Plan:
         """Return what an install would change; nothing is changed.
 
         Raises:
             RefusedError: ``E-RUN-001`` another run holds the lock, ``E-PRE-001`` not root, a check says no.
             BeeyardError: what stands in the way.
         """
-        async with self.install.open(spec, self.options, _ignore) as job:
+        async with self.install.open(spec, self.options(allow_unsupported=allow_unsupported), _ignore) as job:
             return await job.plan()
 
     def write(self, path: Path, spec: ClusterSpec, *, replace: bool = False) -> Path:
@@ -188,13 +187,13 @@ class SetupService:
         ids = [self.environment.get(name, "") for name in ("SUDO_UID", "SUDO_GID")]
         return (int(ids[0]), int(ids[1])) if os.geteuid() == 0 and all(map(str.isdigit, ids)) else None
 
-    def command(self, spec: ClusterSpec, file: str = "") -> str:
+    def command(self, spec: ClusterSpec, file: str = "", *, allow_unsupported: bool = False) -> str:
         """Return the command line that installs the same without a cockpit."""
         try:
             usual = resolve(from_environment(self.environment)).document.spec
         except BeeyardError:
             usual = ClusterSpec()
-        return export.command_line(spec, usual, file=file)
+        return export.command_line(spec, usual, file=file, allow_unsupported=allow_unsupported)
 
 
 def _ignore(event: Event) -> None:

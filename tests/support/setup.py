@@ -170,11 +170,11 @@ class PlannedSetup(SetupService):
 
     world: World
 
-    async def plan(self, spec: ClusterSpec) -> Plan:
+    async def plan(self, spec: ClusterSpec, *, allow_unsupported: bool = False) -> Plan:
         self.world.asked.append(spec)
         await asyncio.sleep(0)
         if self.world.plan is None:
-            return await super().plan(spec)
+            return await super().plan(spec, allow_unsupported=allow_unsupported)
         if isinstance(self.world.plan, BaseException):
             raise self.world.plan
         return self.world.plan

@@ -119,5 +119,13 @@ QUESTIONS = (
         more=True,
         shown=answered("k3s.merge", True),
     ),
+    Question(
+        "unsupported",
+        "cluster",
+        Kind.SWITCH,
+        "Allow unsupported versions",
+        "Refusals that rest on support statements alone become warnings.",
+        more=True,
+    ),
 )
 """In the order of asking."""

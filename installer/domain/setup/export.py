@@ -26,7 +26,7 @@ def to_yaml(spec: ClusterSpec) -> str:
     return HEADER + yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)
 
 
-def command_line(spec: ClusterSpec, usual: ClusterSpec, *, file: str = "") -> str:
+def command_line(spec: ClusterSpec, usual: ClusterSpec, *, file: str = "", allow_unsupported: bool = False) -> str:
     """Return the command that installs the same without a cockpit.
 
     Args:
@@ -34,8 +34,9 @@ def command_line(spec: ClusterSpec, usual: ClusterSpec, *, file: str = "") -> st
         usual: what the command would take without any flag: the defaults, changed by ``BEEYARD_*`` variables.
         file: an exported ``beeyard.yaml`` to name instead of single settings. Where the specification holds a secret
             the file is always named: a command line can be read by everyone on the host.
+        allow_unsupported: unsupported versions were allowed.
     """
-    words = ["sudo", "beeyard", "install", "--yes"]
+    words = ["sudo", "beeyard", "install", "--yes", *(["--allow-unsupported"] if allow_unsupported else [])]
     if file or has_secrets(spec):
         return shlex.join([*words, "-f", file or "beeyard.yaml"])
     return shlex.join([*words, *_settings(spec, usual)])

@@ -59,6 +59,11 @@ class Form:
         """Return the form of a specification."""
         return cls(base, reading.answers(base, [minor for minor, _ in minors]), minors, origin)
 
+    @property
+    def allow_unsupported(self) -> bool:
+        """Whether refusals that rest on support statements alone become warnings; no part of the specification."""
+        return self.answers["unsupported"] is True
+
     def with_answer(self, question: str, answer: Answer) -> Form:
         """Return the form with another answer."""
         return replace(self, answers={**self.answers, question: answer})

@@ -73,10 +73,17 @@ class Judgement:
     Attributes:
         spec: the specification; without answers that are wrong by themselves.
         notes: by question id, errors first; those of the host under ``host``.
+        allow_unsupported: unsupported versions were allowed.
     """
 
     spec: ClusterSpec
     notes: Mapping[str, tuple[Note, ...]]
+    allow_unsupported: bool = False
+
+    @property
+    def goal(self) -> tuple[ClusterSpec, bool]:
+        """What a plan is made for."""
+        return self.spec, self.allow_unsupported
 
     @property
     def errors(self) -> int:
@@ -112,11 +119,11 @@ def judge(form: Form, table: Releases, look: Look | None = None, found: Found | 
     said = [
         *reading.wrong.items(),
         *_contradictions(form.answers, reading.spec),
-        *_versions(form.answers, reading.spec, table, look, found),
+        *_versions(form, reading.spec, table, look, found),
         *((key, note) for key, notes in found.notes.items() for note in notes),
-        *(_preflight(form.answers, reading.spec, look, found, gateway_release(table, reading.spec)) if look else ()),
+        *(_preflight(form, reading.spec, look, found, gateway_release(table, reading.spec)) if look else ()),
     ]
-    return Judgement(reading.spec, _by_question(said, form.answers))
+    return Judgement(reading.spec, _by_question(said, form.answers), form.allow_unsupported)
 
 
 def _by_question(said: list[tuple[str, Note]], answers: Answers) -> dict[str, tuple[Note, ...]]:
@@ -151,31 +158,36 @@ def _apart(spec: ClusterSpec) -> str:
 
 
 def _versions(
-    answers: Answers, spec: ClusterSpec, table: Releases, look: Look | None, found: Found
+    form: Form, spec: ClusterSpec, table: Releases, look: Look | None, found: Found
 ) -> Iterator[tuple[str, Note]]:
+    answers = form.answers
     if answers["source"] == "bundle":
         return
     key = "cilium.exact" if answers["cilium.version"] == "exact" else "cilium.version"
     try:
-        release = table.resolve(spec.cilium.version)
+        release = table.find(spec.cilium.version, allow_unsupported=form.allow_unsupported)
     except BeeyardError as error:
         yield key, Note.of_error(error)
         return
     known = (look.k3s_version if look else "") or found.k3s_version or spec.k3s.version
     support = check_kubernetes(release, known) if known else None
     if support and support.support is not Support.TESTED:
-        level = Level.ERROR if support.support is Support.UNSUPPORTED else Level.WARNING
-        yield key, Note(level, support.what, fix=support.fix)
+        refused = support.support is Support.UNSUPPORTED and not form.allow_unsupported
+        yield key, Note(Level.ERROR if refused else Level.WARNING, support.what, fix=support.fix)
 
 
-def _preflight(
-    answers: Answers, spec: ClusterSpec, look: Look, found: Found, gateway_api: str
-) -> Iterator[tuple[str, Note]]:
+def _preflight(form: Form, spec: ClusterSpec, look: Look, found: Found, gateway_api: str) -> Iterator[tuple[str, Note]]:
     version = look.k3s_version or found.k3s_version or spec.k3s.version or ""
-    wanted = wanted_by(spec, ours=look.ours, k3s_version=version, gateway_api=gateway_api)
+    wanted = wanted_by(
+        spec,
+        ours=look.ours,
+        k3s_version=version,
+        allow_unsupported=form.allow_unsupported,
+        gateway_api=gateway_api,
+    )
     for finding in preflight.check(look.facts, wanted):
         if finding.code not in _SAID_ELSEWHERE and not (finding.code == "E-PRE-021" and spec.k3s.node_name):
-            yield _question_of(finding, answers, spec), Note.of_finding(finding)
+            yield _question_of(finding, form.answers, spec), Note.of_finding(finding)
 
 
 def _question_of(finding: Finding, answers: Answers, spec: ClusterSpec) -> str:

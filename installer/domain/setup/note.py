@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from installer.domain.spec_checks import SpecProblem
 
 
+_FLAG = "--allow-unsupported"
+_SWITCH = "“Allow unsupported versions” (Cluster, More)"
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """One thing to say beside a question.
@@ -35,7 +39,14 @@ class Note:
     @classmethod
     def of_finding(cls, finding: Finding) -> Note:
         """Return the note of a preflight finding."""
-        return cls(finding.level, finding.what, finding.evidence, finding.way, finding.code, finding.value)
+        return cls(
+            finding.level,
+            finding.what,
+            finding.evidence,
+            finding.way.replace(_FLAG, _SWITCH),
+            finding.code,
+            finding.value,
+        )
 
     @classmethod
     def of_problem(cls, problem: SpecProblem) -> Note:
@@ -45,4 +56,4 @@ class Note:
     @classmethod
     def of_error(cls, error: BeeyardError, level: Level = Level.ERROR) -> Note:
         """Return the note of an error."""
-        return cls(level, error.what, error.why, error.fix, error.code)
+        return cls(level, error.what, error.why, error.fix.replace(_FLAG, _SWITCH), error.code)

@@ -26,6 +26,7 @@ def answers(spec: ClusterSpec, minors: Sequence[str]) -> dict[str, Answer]:
         **_cilium(spec.cilium, minors),
         **_hubble(spec.hubble),
         **_downloads(spec),
+        "unsupported": False,
     }
 
 

@@ -71,7 +71,7 @@ class SetupScreen(AreaScreen):
         self._found: Found | None = None
         self._trouble: tuple[Note, ...] = ()
         self._plan: Plan | None = None
-        self._planned: ClusterSpec | None = None
+        self._planned: tuple[ClusterSpec, bool] | None = None
         self._seen: set[str] = set()
         self._begun = False
         self._drawn = ("", False)
@@ -177,7 +177,7 @@ class SetupScreen(AreaScreen):
         after = self._judgement.spec
         if before.k3s.data_dir != after.k3s.data_dir:
             self.look_around(wait=QUIET)
-        elif sources_of(before) != sources_of(after) or event.question == "source":
+        elif sources_of(before) != sources_of(after) or event.question in ("source", "unsupported"):
             self._found = None
             self._judge()
             self.ask_sources(wait=QUIET)
@@ -189,7 +189,7 @@ class SetupScreen(AreaScreen):
             notes = {**judgement.notes, "host": (*self._trouble, *judgement.notes.get("host", ()))}
             judgement = replace(judgement, notes=notes)
         self._judgement = judgement
-        if self._planned != judgement.spec:
+        if self._planned != judgement.goal:
             self._plan = self._planned = None
         self._draw()
 
@@ -203,7 +203,7 @@ class SetupScreen(AreaScreen):
             self.host_page.show_notes(judgement, ascii_only=self._ascii)
             self.host_page.show_verdict(told)
         elif page == "plan":
-            self.plan_view.show_command(self.service.command(judgement.spec))
+            self.plan_view.show_command(self._command())
         else:
             self.query_one(f"#page-{page}", FormPage).show(self._form, judgement, ascii_only=self._ascii)
         rail = self.query_one(Rail)
@@ -256,10 +256,10 @@ class SetupScreen(AreaScreen):
         """Ask the sources for what would be installed."""
         if wait:
             await self.cockpit.services.pause(wait)
-        look, spec, service = self._look, self._judgement.spec, self.service
+        look, (spec, allowed), service = self._look, self._judgement.goal, self.service
         if look is None or not self._judgement.valid:
             return
-        self._found = await aside(lambda: service.find(spec, look))
+        self._found = await aside(lambda: service.find(spec, look, allow_unsupported=allowed))
         self._judge()
 
     # Pages
@@ -343,14 +343,15 @@ class SetupScreen(AreaScreen):
     @work(exclusive=True, group="setup-plan", exit_on_error=False)
     async def make_plan(self) -> None:
         """Make the plan for the present answers."""
-        service, spec = self.service, self._judgement.spec
+        service, goal = self.service, self._judgement.goal
+        spec, allowed = goal
         try:
-            plan = await aside(lambda: service.plan(spec))
+            plan = await aside(lambda: service.plan(spec, allow_unsupported=allowed))
         except BeeyardError as error:
             self.plan_view.show_error(error, ascii_only=self._ascii)
             return
-        if spec == self._judgement.spec:
-            self._plan, self._planned = plan, spec
+        if goal == self._judgement.goal:
+            self._plan, self._planned = plan, goal
             if self.page == "plan":
                 self.plan_view.show_plan(plan)
             self._draw()
@@ -365,13 +366,18 @@ class SetupScreen(AreaScreen):
         if self._plan is None:
             return
         try:
-            self.cockpit.run_host.start(self._judgement.spec, self.service.options)
+            spec, allowed = self._judgement.goal
+            self.cockpit.run_host.start(spec, self.service.options(allow_unsupported=allowed))
         except BeeyardError as error:
             self.cockpit.show_error(error)
         else:
             self.cockpit.show_run()
 
     # Exports
+
+    def _command(self, file: str = "") -> str:
+        spec, allowed = self._judgement.goal
+        return self.service.command(spec, file, allow_unsupported=allowed)
 
     @work(exclusive=True, group="dialog", exit_on_error=False)
     async def action_save(self) -> None:
@@ -383,10 +389,10 @@ class SetupScreen(AreaScreen):
 
         written = await self.app.push_screen_wait(SaveFile(write))
         if written is not None:
-            self.cockpit.tell("Saved", f"{written}\n{service.command(spec, str(written))}")
+            self.cockpit.tell("Saved", f"{written}\n{self._command(str(written))}")
 
     def action_copy(self) -> None:
         """Copy the command line."""
-        command = self.service.command(self._judgement.spec)
+        command = self._command()
         self.app.copy_to_clipboard(command)
         self.cockpit.tell("Copied", command)

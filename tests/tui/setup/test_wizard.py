@@ -57,7 +57,7 @@ async def test_a_walk_with_the_keys_ends_in_an_install(
         monkeypatch.setattr(app.run_host, "start", lambda spec, options: started.append((spec, options)))
         monkeypatch.setattr(app, "show_run", lambda: started.append("shown"))
         await pilot.press("i")
-        assert started == [(wanted, screen(pilot).service.options), "shown"]
+        assert started == [(wanted, screen(pilot).service.options()), "shown"]
 
 
 async def test_a_wrong_answer_is_told_beside_it_and_stops_the_plan(cockpit: Open, tmp_path: Path) -> None:

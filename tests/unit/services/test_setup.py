@@ -193,3 +193,15 @@ def test_a_variable_is_overruled_in_the_command(tmp_path: Path) -> None:
     assert service.command(ClusterSpec()) == "sudo beeyard install --yes --set k3s.channel=stable"
     broken = setup_service(World(), tmp_path, environment={"BEEYARD_K3S_CHANNEL": "["})
     assert broken.command(ClusterSpec()) == "sudo beeyard install --yes"
+
+
+async def test_unsupported_versions_reach_plan_and_command(tmp_path: Path) -> None:
+    service = setup_service(World(), tmp_path)
+    assert service.options(allow_unsupported=True).allow_unsupported is True
+    assert service.options().allow_unsupported is False
+    spec = ClusterSpec.model_validate({"cilium": {"version": "1.21.0"}})
+    assert "--allow-unsupported" in service.command(spec, allow_unsupported=True)
+    assert "--allow-unsupported" not in service.command(spec)
+    look = await service.look(spec)
+    assert "cilium.version" in (await service.find(spec, look)).notes
+    assert "cilium.version" not in (await service.find(spec, look, allow_unsupported=True)).notes

@@ -156,3 +156,25 @@ def test_a_running_k3s_of_ours_is_no_obstacle() -> None:
     )
     form = Form.over(ClusterSpec(), (("1.20", "1.20.0"),), "cluster.yaml")
     assert judge(form, TABLE, Look(facts, ours=True, k3s_version="v1.36.4+k3s1")).errors == 0
+
+
+def test_unsupported_versions_can_be_allowed() -> None:
+    answers: dict[str, Answer] = {"cilium__version": "exact", "cilium__exact": "1.21.0"}
+    refused = verdict(CAPABLE, None, **answers)
+    (note,) = refused.of("cilium.exact")
+    assert (note.code, note.level) == ("E-CILIUM-001", Level.ERROR)
+    assert "“Allow unsupported versions” (Cluster, More)" in note.fix
+    allowed = verdict(CAPABLE, None, unsupported=True, **answers)
+    assert codes(allowed) == {}
+    assert (allowed.goal, refused.goal) == ((allowed.spec, True), (allowed.spec, False))
+
+
+def test_an_old_kernel_can_be_allowed() -> None:
+    old = {**CAPABLE, "kernel": "5.4.0"}
+    assert [note.level for note in verdict(old).of("host")] == [Level.ERROR]
+    assert [note.level for note in verdict(old, unsupported=True).of("host")] == [Level.WARNING]
+
+
+def test_a_note_says_that_it_can_be_fixed() -> None:
+    (note,) = verdict({**CAPABLE, "inotify_instances": 128}).of("host")
+    assert note.fix.endswith("(sudo beeyard preflight --fix does it)")
