@@ -55,6 +55,7 @@ _MASKS = tuple(
     (re.compile(pattern), word)
     for pattern, word in (
         (r"\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{6}", "RUN"),
+        (r"/runs/RUN/before/\d+", "/runs/RUN/before/N"),
         (r"\d{8}T\d{6}Z(\.\d+)?", "TIME"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?", "TIME"),
         (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID"),
