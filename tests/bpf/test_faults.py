@@ -16,13 +16,15 @@ import pytest
 from installer.adapters.bpf import process
 from installer.adapters.bpf.source import TapOptions, TapSource
 from installer.domain.errors import BeeyardError, RefusedError
+from installer.domain.flows.flow import Flow
 from installer.domain.tap.directory import Directory
 from installer.ports.flows import FlowRequest
-from tests.bpf.conftest import PROGRAMS, PYTHON, Lab, Tapping, run
+from tests.bpf.conftest import PROGRAMS, PYTHON, Lab, Seen, Tapping, run
 from tests.bpf.test_flows import FLOWS, between, total
 
 pytestmark = pytest.mark.root
 
+FLOOD = Path(__file__).with_name("flood.py")
 WISH = {"sources": str(PROGRAMS), "interval": 0.2}
 MANY_PORTS = """
 import socket
@@ -202,6 +204,66 @@ async def test_a_flood_of_events_is_shed_and_counted(lab: Lab, tapping: Tapping)
     told = sum(1 for flow in seen.flows if flow.ip and flow.ip.destination == there)
     assert 0 < told < count
     assert told + seen.lost("TAP_EVENT_RING_FULL") >= count
+
+
+def flood(lab: Lab, *arguments: int | str) -> subprocess.Popen[str]:
+    """Start a flood within a side; it goes on until its stdin is closed, and prints what it sent."""
+    argv = ("ip", "netns", "exec", lab.a, PYTHON, str(FLOOD), *map(str, arguments))
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def to_port(seen: Seen, port: int, verdict: str) -> list[Flow]:
+    return [
+        flow
+        for flow in seen.flows
+        if flow.verdict == verdict and flow.l4 and flow.l4.udp and flow.l4.udp.destination_port == port
+    ]
+
+
+async def test_a_flood_of_packets_is_counted_to_the_last_one(lab: Lab, tapping: Tapping) -> None:
+    async with tapping(TapOptions(tcp=False, dns=False, interval=0.2)) as seen:
+        with flood(lab, 4, 40, "127.0.0.1", 7009) as sender:
+            await seen.until(lambda told: bool(to_port(told, 7009, "FORWARDED")), 60)  # it speaks in the midst of it
+            words, _ = await asyncio.to_thread(sender.communicate)
+        sent = int(words.split()[0])
+    assert sent >= 4 * 40 * 1024
+    assert total(to_port(seen, 7009, "FORWARDED"), "packets") == sent
+    assert {flow.drop_reason_desc for flow in to_port(seen, 7009, "DROPPED")} == {"NO_SOCKET"}
+    assert total(to_port(seen, 7009, "DROPPED"), "packets") == sent
+
+
+async def test_a_flood_of_new_flows_is_shed_and_none_is_forgotten(lab: Lab, tapping: Tapping) -> None:
+    options = TapOptions(drops=False, tcp=False, dns=False, interval=0.2, new_flows=5000, table=262_144)
+    async with tapping(options) as seen:
+        with flood(lab, 2, 64, "127.0.0.1", 7010, 65_536) as sender:
+            await seen.until(lambda told: bool(to_port(told, 7010, "FORWARDED")), 60)
+            words, _ = await asyncio.to_thread(sender.communicate)
+        sent = int(words.split()[0])
+    told, shed = total(to_port(seen, 7010, "FORWARDED"), "packets"), seen.lost("TAP_NEW_FLOWS_TOO_FAST")
+    assert 0 < told < sent <= told + shed  # what others sent meanwhile may be among what was shed
+    assert not seen.lost("TAP_FLOW_TABLE_FULL")
+
+
+CHURN = """
+import socket
+sender = socket.socket(type=socket.SOCK_DGRAM)
+for _ in range(3):
+    sender.sendto(b"x", ("127.0.0.1", {port}))
+"""
+
+
+async def test_namespaces_that_come_and_go(tapping: Tapping) -> None:
+    ports = range(7100, 7112)
+    async with tapping(TapOptions(tcp=False, dns=False, interval=0.2)) as seen:
+        for port in ports:
+            inside = f"ip link set lo up && exec {PYTHON} -c '{CHURN.format(port=port)}'"
+            await asyncio.to_thread(run, "unshare", "-n", "sh", "-c", inside)
+        await seen.until(lambda told: bool(to_port(told, ports[-1], "FORWARDED")))
+    assert [total(to_port(seen, port, "FORWARDED"), "packets") for port in ports] == [3] * len(ports)
+    assert [total(to_port(seen, port, "DROPPED"), "packets") for port in ports] == [3] * len(ports)
 
 
 async def test_it_ends_when_nobody_wants_more(lab: Lab) -> None:
