@@ -37,7 +37,8 @@ def _judge(rule: Rule, lines: Sequence[Evidence], ready: Collection[Part]) -> Ca
     if any(clue.is_in(lines) for clue in rule.unless) or not all(clue.is_in(lines) for clue in rule.also):
         return None
     hits = list(_hits(rule, lines))
-    if len(hits) < rule.lines or not any(rule.lasting or _is_present(line, part, ready) for line, _, part in hits):
+    present = any(_is_present(line, part, ready) for line, _, part in hits)
+    if not hits or not (present or (rule.lasting and len(hits) >= rule.lines)):
         return None
     line, _, part = hits[0]
     words: dict[str, str] = {}

@@ -58,7 +58,7 @@ class Rule:
         also: clues that must be there too, in whatever line.
         unless: clues that speak against it.
         lasting: it counts although its part looks ready, because readiness does not see it.
-        lines: how many lines it takes.
+        lines: how many lines it takes where its part looks ready.
     """
 
     code: str

@@ -16,8 +16,7 @@ RULES = (
         (
             clue(
                 r"(unable to (contact|connect to) (k8s api-?server|kubernetes( api)?)|build config failed"
-                r"|establishing connection to apiserver|failed to (create|start) .*k8s.?client|"
-                r"required resource not found).*?(https?://|dial tcp:? )(?P<address>\[?[\w.:-]+\]?:\d+)",
+                r"|failed to (create|start) .*k8s.?client).*?(https?://|dial tcp:? )(?P<address>\[?[\w.:-]+\]?:\d+)",
                 Source.INIT,
                 Source.AGENT,
                 Source.OPERATOR,

@@ -9,11 +9,11 @@ from installer.domain.diagnosis.rule import Rule, clue
 _CILIUM_LINK = clue(r"^link cilium_(host|net|vxlan)\b", Source.HOST)
 _K3S_RUNS = clue(r"^k3s runs", Source.HOST)
 _MISSING_IN_KERNEL = (
-    r"protocol not supported|operation not supported|unknown device type"
+    r"^(?!.*level=(info|debug)).*(protocol not supported|operation not supported|unknown device type"
     r"|modprobe: (fatal: )?module (?P<module>\S+) not found|module (?P<wanted>\w+) (is )?not found in directory"
     r"|can't initialize ip6?tables table|ip6?tables: no such (file|table)|could not load module (?P<loaded>\w+)"
     r"|couldn't load (match|target) [`'](?P<extension>\w+)"
-    r"|missing kernel (module|option|config)\S* (?P<option>\w+)"
+    r"|missing kernel (module|option|config)\S* (?P<option>\w+))"
 )
 
 RULES = (
@@ -180,7 +180,7 @@ RULES = (
         (
             clue(r"no space left on device", Source.K3S, Source.CONTAINERD, Source.EVENT, Source.PROBLEM, Source.ERROR),
             clue(r"^DiskPressure", Source.CONDITION),
-            clue(r"ephemeral-storage|DiskPressure", Source.EVENT),
+            clue(r"low on resource: ephemeral-storage", Source.EVENT, subject=r"^(?!node/)"),
         ),
         unless=(clue(r"inotify\S* .*no space left"),),
     ),

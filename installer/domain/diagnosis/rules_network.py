@@ -72,6 +72,7 @@ RULES = (
         mode=16,
         also=(_FIREWALLD,),
         lasting=True,
+        lines=3,
     ),
     Rule(
         "E-DIA-017",
@@ -86,6 +87,7 @@ RULES = (
         mode=17,
         also=(_UFW,),
         lasting=True,
+        lines=3,
     ),
     Rule(
         "E-DIA-019",
@@ -173,6 +175,7 @@ RULES = (
         ),
         mode=22,
         lasting=True,
+        lines=3,
     ),
     Rule(
         "E-DIA-033",

@@ -39,7 +39,7 @@ RULES = (
         "name it: --kubeconfig /etc/rancher/k3s/k3s.yaml, or export KUBECONFIG=/etc/rancher/k3s/k3s.yaml (sudo "
         "drops it)",
         (
-            clue(r"(localhost|127\.0\.0\.1|\[::1\]):8080"),
+            clue(r"(localhost|127\.0\.0\.1|\[::1\]):8080", Source.ERROR, Source.HELM),
             clue(r"^E-KUBE-002 |^no usable kubeconfig", Source.ERROR),
             clue(r'cluster name ""', Source.ERROR, Source.HELM, Source.POD),
         ),

@@ -70,6 +70,13 @@ def test_checks_of_the_host_come_with_their_mode_and_after_what_is_broken() -> N
     assert [(one.code, one.mode) for one in found.consequences] == [("E-PRE-043", 3)]
 
 
+def test_a_check_explains_nothing_while_its_part_works() -> None:
+    link = Finding("E-PRE-042", Level.ERROR, "port 8472/udp", "another VXLAN device", "flannel.1", "delete it")
+    found = diagnose([EXPIRED], known=check_causes([link]), ready={Part.AGENT})
+    assert codes(found.causes) == ["E-PRE-042", "E-DIA-022"]
+    assert codes(diagnose([EXPIRED], known=check_causes([link])).consequences) == ["E-DIA-022"]
+
+
 def test_a_check_that_a_rule_confirms_is_told_once() -> None:
     link = Finding("E-PRE-042", Level.ERROR, "port 8472/udp", "another VXLAN device", "flannel.1", "delete it")
     found = diagnose([VXLAN], known=check_causes([link]))

@@ -53,6 +53,34 @@ def test_noise_changes_nothing(recorded: Recorded) -> None:
     assert found.cause.code == recorded.expect
 
 
+def test_what_is_said_on_the_way_up_is_no_fault() -> None:
+    """Lines of parts that are not ready yet, because they have only begun."""
+    lines = (
+        (Source.INIT, 'level=info msg="Establishing connection to apiserver" host="https://127.0.0.1:6444"'),
+        (Source.AGENT, 'level=info msg="Probe: netkit: operation not supported" subsys=probes'),
+        (Source.AGENT, 'level=debug msg="module xt_socket is not found in directory /lib/modules"'),
+        (
+            Source.EVENT,
+            'Readiness probe failed: Get "http://127.0.0.1:8080/": dial tcp 127.0.0.1:8080: connection refused',
+        ),
+        (Source.K3S, 'level=info msg="Waiting for API server to become available"'),
+        (Source.K3S, 'E1 kubelet.go "Container runtime network not ready" err="cni plugin not initialized"'),
+        (Source.CONDITION, "Ready: KubeletNotReady: cni plugin not initialized"),
+    )
+    found = diagnose([Evidence(source, "place", text, "demo/web") for source, text in lines])
+    assert found == Diagnosis()
+
+
+def test_a_timeout_of_the_past_is_no_firewall() -> None:
+    wall = Evidence(Source.HOST, "ufw status", "ufw is active")
+    one = Evidence(Source.RELAY, "log", "dial tcp 192.0.2.1:4244: i/o timeout")
+    ready = set(Part)
+    assert diagnose([wall, one], ready=ready) == Diagnosis()
+    assert diagnose([wall, one]).cause is not None
+    many = [Evidence(Source.RELAY, "log", f"dial tcp 192.0.2.{number}:4244: i/o timeout") for number in range(3)]
+    assert diagnose([wall, *many], ready=ready).cause is not None
+
+
 def test_nothing_is_made_of_nothing() -> None:
     assert diagnose(()) == Diagnosis()
 
