@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -57,9 +58,9 @@ def _without_doubles(drops: list[Drop], ufw: Ufw | None, firewalld: Firewalld | 
 
 
 async def _saved(processes: Processes, unknown: dict[str, str]) -> dict[str, str]:
-    """Return the rules that each kind of iptables prints."""
+    """Return the rules that each kind of iptables prints to root."""
     found: dict[str, str] = {}
-    for program, names in _TABLES.items():
+    for program, names in _TABLES.items() if os.geteuid() == 0 else ():
         if names and not procfs.text(procfs.PROC / "net" / names).strip():
             continue
         done = await _run(processes, [program], unknown)
@@ -83,8 +84,8 @@ def _drops(program: str, rules: str) -> Iterator[Drop]:
 
 
 async def _native(processes: Processes, unknown: dict[str, str]) -> list[Drop]:
-    """Return nftables' own base chains that drop; those that iptables keeps there are left to it."""
-    done = await _run(processes, ["nft", "-j", "list", "chains"], unknown)
+    """Return nftables' own base chains that drop, for root; those that iptables keeps there are left to it."""
+    done = await _run(processes, ["nft", "-j", "list", "chains"], unknown) if os.geteuid() == 0 else None
     if done is None:
         return []
     try:
