@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 BUFFER = 1024 * 1024
 _LARGE = ("bin/", "images/")
-_LEVEL = 6
+_LEVEL = 3
 _WINDOW_LOG = 25
 _THREADS = 4
 """Fixed, not the machine's: what the compressor writes must not depend on it."""
