@@ -203,6 +203,15 @@ class RunView:
         """How many steps ended well."""
         return sum(step.state is StepState.DONE for step in self.steps.values())
 
+    def no_pods(self) -> str:
+        """Return why no pods are shown while nothing was told of readiness, for people."""
+        k3s = self.steps.get("k3s")
+        if self.plan is not None and (k3s is None or k3s.changes == 0 or k3s.state is StepState.DONE):
+            return "The cluster is there; its pods are shown as soon as it is waited for them."
+        if self.resumed or self.plan is None:
+            return "No pods seen yet: nobody has asked the cluster whether it is there."
+        return "No pods yet: the cluster is not there."
+
     @property
     def _failed_step(self) -> str:
         return next((step.id for step in self.steps.values() if step.state is StepState.FAILED), "")

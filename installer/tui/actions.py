@@ -85,6 +85,12 @@ APP_ACTIONS = (
         group="Cluster",
         call="open('uninstall')",
     ),
+    Action(
+        "app.resume",
+        "Continue the unfinished run",
+        "Go on with an install that was killed or did not reach its goal.",
+        group="beeyard",
+    ),
     Action("app.settings", "Settings", "Theme, symbols, history.", ("comma",), group="beeyard"),
     Action(
         "app.edit_settings",

@@ -169,6 +169,16 @@ class Cockpit(App[int]):
 
         await offer_resume(self)
 
+    @work(group="resume", exclusive=True, exit_on_error=False)
+    async def action_resume(self) -> None:
+        """Go on with a run that was not finished; a run that goes on is shown."""
+        from installer.tui.run.opening import offer_resume, show_run
+
+        if self.run_host.running or self.run_host.state is RunState.FAILED:
+            await show_run(self)
+        elif not await offer_resume(self):
+            self.tell("No run is unfinished", "All installs of this host reached their goal or were taken back.")
+
     def show_run(self) -> None:
         """Show the run of this cockpit."""
         from installer.tui.run.opening import show_run

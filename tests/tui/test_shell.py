@@ -107,7 +107,7 @@ async def test_help_tells_the_keys_that_work_here(cockpit: Open) -> None:
         await wait_for(pilot, lambda: cockpit_of(pilot).keys_of(DEMO[0].load().ACTIONS[0]) == "f7")
         await pilot.press("question_mark")
         await wait_for(pilot, lambda: isinstance(pilot.app.screen, HelpScreen) and "Quit" in text_of(pilot.app))
-        lines = [line.strip(" │▂▁▄█") for line in text_of(pilot.app).splitlines()]
+        lines = [line.strip(" │▂▁▄█▊▎▔") for line in text_of(pilot.app).splitlines()]
         assert any(line.startswith("f7") and "Fail in a way nobody expected." in line for line in lines)
         assert any(line.startswith("Q ") and "Quit" in line for line in lines)
         assert "Where a cluster is made." in lines

@@ -47,16 +47,16 @@ class GridLines:
         self.version = 0
         self.ascii = False
         self._style = style
-        self._snapshot = Snapshot()
+        self._snapshot: Snapshot | None = None
+        self._empty = ""
         self._width = 80
         self._rows: list[Row] = []
 
-    def take(self, snapshot: Snapshot | None) -> bool:
-        """Take over a snapshot; whether it differs from the one before."""
-        snapshot = snapshot or Snapshot()
-        if snapshot is self._snapshot:
+    def take(self, snapshot: Snapshot | None, empty: str = "") -> bool:
+        """Take over a snapshot, and what to say where there are no pods; whether the lines are different now."""
+        if snapshot is self._snapshot and empty == self._empty:
             return False
-        self._snapshot = snapshot
+        self._snapshot, self._empty = snapshot, empty
         self._make()
         return True
 
@@ -67,7 +67,8 @@ class GridLines:
             self._make()
 
     def _make(self) -> None:
-        self._rows = list(_rows(self._snapshot, self._width, self.ascii))
+        rows = list(_rows(self._snapshot, self._width, self.ascii)) if self._snapshot is not None else []
+        self._rows = rows or [Row(((self._empty, "muted"),))]
         self.version += 1
 
     def __len__(self) -> int:
@@ -105,10 +106,10 @@ class PodGrid(LineView):
         super().__init__(self.grid, cursor=False, id=id)
         self.follow = False
 
-    def take(self, snapshot: Snapshot | None, *, ascii_only: bool = False) -> None:
-        """Show a snapshot; the lines stay where they are."""
+    def take(self, snapshot: Snapshot | None, empty: str = "", *, ascii_only: bool = False) -> None:
+        """Show a snapshot, and what to say where there are no pods; the lines stay where they are."""
         self.grid.ascii = ascii_only
-        if self.grid.take(snapshot):
+        if self.grid.take(snapshot, empty):
             self._strips.clear()
             self.update_lines()
 
@@ -124,7 +125,6 @@ class PodGrid(LineView):
 def _rows(snapshot: Snapshot, width: int, ascii_only: bool) -> Iterator[Row]:
     parts = [one for one in snapshot.components if one.state is not State.DISABLED]
     if not parts and not snapshot.pods:
-        yield Row((("No pods yet: the cluster is not there.", "muted"),))
         return
     ready = sum(one.state is State.READY for one in parts)
     yield _heading("Cluster", f"{ready} of {len(parts)} ready")

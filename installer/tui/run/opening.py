@@ -24,15 +24,16 @@ async def show_run(app: Cockpit) -> None:
         await app.push_screen(RunScreen())
 
 
-async def offer_resume(app: Cockpit) -> None:
-    """Ask whether to go on with a run that did not reach its goal; call it in a worker."""
+async def offer_resume(app: Cockpit) -> bool:
+    """Ask whether to go on with a run that did not reach its goal; False where there is none. Call it in a worker."""
     unfinished = await app.run_host.unfinished(app.services.environment)
     if unfinished is None:
-        return
+        return False
     question = Confirm("Go on with the unfinished install?", _story(unfinished), yes="Go on", no="Not now")
     if await app.push_screen_wait(question):
         app.run_host.start(unfinished.spec, unfinished.options)
         await show_run(app)
+    return True
 
 
 def _story(unfinished: Unfinished) -> str:
@@ -40,5 +41,6 @@ def _story(unfinished: Unfinished) -> str:
     where = f" in step {printable(unfinished.step)}" if unfinished.step else ""
     return (
         f"The run {unfinished.record.run_id} {how}{where}. Going on does only what is left: "
-        "what was fetched and installed is kept. Else it is offered again at the next start."
+        "what was fetched and installed is kept. Else it is offered again at the next start, and at any time by the "
+        "command Continue the unfinished run."
     )

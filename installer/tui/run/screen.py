@@ -139,7 +139,7 @@ class RunScreen(AreaScreen):
         brief = low and self._pane in ("card", "times")
         lines = drawing.step_lines(view, now, width, items=1 if low else 3, brief=brief, ascii_only=ascii_only)
         _update(steps, lines)
-        self.query_one(PodGrid).take(view.snapshot, ascii_only=ascii_only)
+        self.query_one(PodGrid).take(view.snapshot, view.no_pods(), ascii_only=ascii_only)
         if self._pane == "times":
             times = self.query_one("#run-times-bars", Static)
             bars = drawing.time_lines(view, times.content_size.width or width, ascii_only=ascii_only)

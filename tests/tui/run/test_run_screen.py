@@ -324,6 +324,29 @@ async def test_a_killed_run_may_be_left_alone(stage: Stages) -> None:
         assert on.host.state is RunState.IDLE
 
 
+async def test_a_run_that_was_left_alone_is_continued_by_a_command(stage: Stages) -> None:
+    script = ScriptedInstall(left())
+    async with stage(script) as on:
+        await wait_for(on.pilot, lambda: isinstance(on.app.screen, Confirm))
+        await on.pilot.press("escape")
+        await wait_for(on.pilot, lambda: not isinstance(on.app.screen, Confirm))
+        await on.app.run_action("app.resume")
+        await wait_for(on.pilot, lambda: isinstance(on.app.screen, Confirm))
+        await on.pilot.press("y")
+        await wait_for(on.pilot, lambda: isinstance(on.app.screen, RunScreen) and script.opened)
+        assert script.opened[0][0] == left().spec
+        await on.app.run_action("app.resume")  # it goes on: there is nothing to ask
+        await on.pilot.pause()
+        assert isinstance(on.app.screen, RunScreen)
+        assert len(script.opened) == 1
+
+
+async def test_without_an_unfinished_run_the_command_says_so(stage: Stages) -> None:
+    async with stage(ScriptedInstall()) as on:
+        await on.app.run_action("app.resume")
+        await wait_for(on.pilot, lambda: "No run is unfinished" in on.text())
+
+
 async def test_hostile_names_and_lines_are_shown_literally(stage: Stages) -> None:
     name = "evil[/][red]\x1b[2J\u202epod"
     pods = (PodState(name, "ns", "no[/]de\x07", State.FAILED, "[bold]x\n", (ContainerState("c\x1b", State.FAILED),)),)

@@ -54,6 +54,23 @@ def test_steps_come_from_the_plan_and_follow_the_events() -> None:
     assert run.done == 1
 
 
+def test_what_is_said_of_pods_that_are_not_seen_is_true() -> None:
+    run = RunView()
+    assert "nobody has asked" in run.no_pods()
+    run = view()
+    assert run.no_pods() == "No pods yet: the cluster is not there."
+    run.take(StepStarted(4.0, "k3s", "Install k3s"))
+    run.take(StepDone(9.0, "k3s", True, 5.0, "k3s runs"))
+    assert run.no_pods().startswith("The cluster is there")
+    resumed = RunView()
+    resumed.take(PlanMade(1.0, PLAN))
+    resumed.take(RunStarted(2.0, "r2", "/log", "r1"))
+    assert "nobody has asked" in resumed.no_pods()
+    standing = RunView()
+    standing.take(PlanMade(1.0, Plan((StepPlan("k3s", "Install k3s", ()), StepPlan("ready", "Wait", ())))))
+    assert standing.no_pods().startswith("The cluster is there")
+
+
 def test_progress_has_rate_and_time_left() -> None:
     run = view(StepStarted(3.0, "fetch", "Fetch"))
     for second in range(5):
