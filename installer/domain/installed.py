@@ -21,6 +21,7 @@ class Installed:
         k3s_config: keys of ``config.yaml`` that we wrote.
         files: path to sha256 of every file that we wrote.
         service: name of the service that we made.
+        images_due: k3s' own images are to be imported yet; a killed run leaves that to the next.
         proxy: proxy variables given to the service.
         kubeconfig: path and context that were merged for the user.
         bundle: digest of the bundle that was installed.
@@ -36,6 +37,7 @@ class Installed:
     k3s_config: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     service: str = ""
+    images_due: bool = False
     proxy: dict[str, str] = field(default_factory=dict)
     kubeconfig: dict[str, str] = field(default_factory=dict)
     bundle: str = ""

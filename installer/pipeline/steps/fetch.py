@@ -108,12 +108,15 @@ class FetchStep:
             if k3s.version and _v(k3s.version) != installed:
                 raise _no_upgrade("k3s", installed, _v(k3s.version))
             run.k3s_version = installed
-            return
+            if not run.installed.images_due:
+                return
         facts = await run.tools.probe.gather()
-        assets = await run.tools.sources.k3s(channel=k3s.channel, version=k3s.version, arch=facts.arch)
+        wanted = installed or k3s.version
+        assets = await run.tools.sources.k3s(channel=k3s.channel, version=wanted, arch=facts.arch)
         run.k3s_version = assets.version
         cache = run.options.state_dir / "cache"
-        self._downloads["k3s"] = replace(assets.binary, dest=cache / f"k3s-{assets.version}")
+        if not installed:
+            self._downloads["k3s"] = replace(assets.binary, dest=cache / f"k3s-{assets.version}")
         if run.spec.downloads.images == "archive" and assets.images.url:
             name = assets.images.url.rpartition("/")[2]
             self._downloads["images"] = replace(assets.images, dest=cache / assets.version / name)

@@ -196,6 +196,7 @@ class K3sStep:
         run.installed.k3s_config = self._config.written
         run.installed.service = "k3s"
         run.installed.proxy = _proxy(run)
+        run.installed.images_due = run.artifacts.has("images")
         for item in self._changed():
             run.installed.files[str(item.path)] = hashlib.sha256(item.data).hexdigest()
         run.save()
@@ -244,11 +245,11 @@ async def _api_missing(run: Run) -> str:
 async def _import_images(run: Run) -> None:
     archive = await run.artifacts.get("images")
     dest = Path(run.spec.k3s.data_dir) / "agent/images" / archive.name
-    if _same_size(archive, dest):
-        return
     await asyncio.to_thread(run.tools.files.install, archive, dest, mode=0o644)
     ctr = [str(_binary(run)), "ctr", "--namespace", "k8s.io", "images", "import", str(dest)]
     await run.tools.processes.run(ctr, timeout=600)
+    run.installed.images_due = False
+    run.save()
     run.log("k3s' own images are imported", step="k3s")
 
 
