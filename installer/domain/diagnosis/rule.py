@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from installer.domain.diagnosis.evidence import Evidence, Source
 from installer.domain.diagnosis.parts import Part
@@ -15,22 +16,23 @@ class Clue:
     """A line to look for.
 
     Attributes:
-        pattern: searched for in the text; its named groups go into the rule's words.
+        pattern: regular expression searched for in the text, whatever its case; its named groups go into the rule's
+            words. Compiled when it is first needed: the cockpit loads the table before its first picture.
         sources: who must have written it; empty for anybody.
         subject: searched for in the subject; None for any.
     """
 
-    pattern: re.Pattern[str]
+    pattern: str
     sources: frozenset[Source] = frozenset()
-    subject: re.Pattern[str] | None = None
+    subject: str | None = None
 
     def match(self, line: Evidence) -> re.Match[str] | None:
         """Return the match in a line, None where there is none."""
         if self.sources and line.source not in self.sources:
             return None
-        if self.subject is not None and not self.subject.search(line.subject):
+        if self.subject is not None and not re.search(self.subject, line.subject):
             return None
-        return self.pattern.search(line.text)
+        return _compiled(self.pattern).search(line.text)
 
     def is_in(self, lines: Sequence[Evidence]) -> bool:
         """Whether any line has it."""
@@ -38,9 +40,13 @@ class Clue:
 
 
 def clue(pattern: str, *sources: Source, subject: str | None = None) -> Clue:
-    """Return a clue; case does not matter."""
-    about = re.compile(subject) if subject is not None else None
-    return Clue(re.compile(pattern, re.IGNORECASE), frozenset(sources), about)
+    """Return a clue."""
+    return Clue(pattern, frozenset(sources), subject)
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
