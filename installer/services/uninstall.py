@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -261,8 +261,9 @@ class Uninstall:
         known = scope.known or self.memory.stands()
         wanted = spec.k3s.kubeconfig
         if not scope.kubeconfig and wanted.merge:
-            path = tools.kubeconfigs.plan(None, wanted.path, wanted.context).path
-            scope = dataclasses.replace(scope, kubeconfig=str(path), context=wanted.context if known else "")
+            with suppress(BeeyardError):  # a kubeconfig that cannot be read was never merged into
+                path = tools.kubeconfigs.plan(None, wanted.path, wanted.context).path
+                scope = dataclasses.replace(scope, kubeconfig=str(path), context=wanted.context if known else "")
         return dataclasses.replace(scope, known=known)
 
     def last_spec(self) -> ClusterSpec:

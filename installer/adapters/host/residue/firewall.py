@@ -69,7 +69,8 @@ class FirewallArea:
         failed = []
         for (family, variant), group in groupby(sorted(chains, key=_place), key=_place):
             program = _program(family, variant, "restore")
-            failed.append(await change(self._processes, [program, "--noflush"], stdin=_transaction(list(group))))
+            argv = [program, "--noflush", "--wait", "10"]
+            failed.append(await change(self._processes, argv, stdin=_transaction(list(group))))
         for item in items:
             if item.kind is Kind.NFT_TABLE:
                 failed.append(await change(self._processes, ["nft", "delete", "table", *item.name.split()]))
