@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
@@ -17,6 +18,7 @@ from installer.adapters.store.journal import FileRunStore
 from installer.adapters.store.lock import FileLock
 from installer.adapters.store.runlog import FileRunLog
 from installer.domain.errors import BeeyardError
+from installer.domain.events import Event, LogLine
 from installer.domain.plan import Change
 from installer.domain.redact import Redactor
 from installer.domain.spec import ClusterSpec
@@ -164,3 +166,27 @@ async def test_a_damaged_goal_is_not_gone_on_with(tmp_path: Path, damage: str | 
     else:
         kept.write_text(damage)
     assert service(tmp_path).unfinished() is None
+
+
+async def test_a_run_of_another_version_and_boot_is_gone_on_with_and_told(tmp_path: Path) -> None:
+    def killed() -> None:
+        raise KilledError
+
+    with pytest.raises(KilledError):
+        await run(tmp_path, OneStep(killed))
+    (journal,) = tmp_path.glob("runs/*/journal.jsonl")
+    lines = [json.loads(line) for line in journal.read_text().splitlines() if '"end"' not in line]
+    lines[0]["data"].update(version="99.0", boot="another boot")
+    next(line for line in lines if line["kind"] == "options")["data"]["an_option_of_tomorrow"] = True
+    journal.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    found = service(tmp_path).unfinished()
+    assert found is not None
+    assert found.options.verify is True
+    events: list[Event] = []
+    step = OneStep(nothing)
+    options = Options(state_dir=tmp_path)
+    async with service(tmp_path).open(SPEC, options, events.append, steps=lambda: [cast(Step, step)]) as job:
+        await job.execute(await job.plan())
+    told = [event.text for event in events if isinstance(event, LogLine)]
+    assert any("started anew" in text for text in told)
+    assert any("beeyard 99.0" in text for text in told)
