@@ -14,13 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from installer.domain import installed
-from installer.domain.config_layers import Layer, resolve
+from installer.domain.cilium_values import merge
+from installer.domain.config_layers import Layer
 from installer.domain.errors import BeeyardError, RefusedError, UsageError
 from installer.domain.plan import Plan
-from installer.domain.spec import ClusterSpec
 from installer.domain.upgrade import state as upgrade_state
 from installer.domain.upgrade.path import Versions
 from installer.domain.upgrade.state import UpgradeState, as_hop, is_rolling_back
@@ -106,11 +104,12 @@ class UpgradeService:
             RefusedError: ``E-INSTALL-001`` nothing was installed here, ``E-UPGRADE-00x`` there is no such way.
             UsageError: ``E-UPGRADE-018`` values are asked for that an upgrade does not set.
         """
-        spec = self._spec(wanted.sets, options.state_dir)
+        spec = self.install.current_spec(options.state_dir)
         now, state = self._now(options.state_dir)
+        given = merge(state.given if state else {}, given_values(wanted.sets))
         async with self.install.tools(spec, options.environment) as tools:
             ways = Ways(self.install.table, tools.sources, options.allow_unsupported)
-            outlook = await ways.to_goal(wanted, Outlook(now, now, (), spec, state=state))
+            outlook = await ways.to_goal(wanted, Outlook(now, now, (), spec, state=state, given=given))
             return await ways.to_newest(outlook) if newest else outlook
 
     @asynccontextmanager
@@ -128,6 +127,7 @@ class UpgradeService:
             outlook.spec,
             self.datastore,
             bundle=outlook.bundle,
+            given=outlook.given,
             guarding=self.guarding(emit) if self.guarding else None,
             state=outlook.state,
         )
@@ -155,22 +155,6 @@ class UpgradeService:
         """Open an upgrade to what is wanted, from where the cluster is now."""
         async with self.open(await self.look(wanted, options), options, emit) as job:
             yield job
-
-    def _spec(self, sets: Sequence[Layer], state_dir: Path) -> ClusterSpec:
-        spec = self.install.current_spec(state_dir)
-        if not sets:
-            return spec
-        foreign = [layer.origin for layer in sets if not _only_values(layer.data)]
-        if foreign:
-            raise UsageError(
-                f"an upgrade does not set {foreign[0].removeprefix('--set ')}",
-                why="It changes versions, and Helm values that a new version needs.",
-                fix="Give --set cilium.values.KEY=VALUE only; other settings are changed by `beeyard install`.",
-                code="E-UPGRADE-018",
-            )
-        kept = self.install.read_current()
-        assert kept is not None
-        return resolve([Layer("cluster.yaml", yaml.safe_load(kept.data)), *sets]).document.spec
 
     def _now(self, state_dir: Path) -> tuple[Versions, UpgradeState | None]:
         """Return what runs; an open hop counts as not done, whatever of it was done already."""
@@ -209,11 +193,29 @@ def rollback_steps(upgrade: Upgrade) -> list[Step]:
     return [UpgradeFetchStep(upgrade), RollbackStep(upgrade, as_hop(upgrade.state.hop)), ReadyStep()]
 
 
-def _only_values(data: Mapping[str, Any]) -> bool:
-    """Whether a layer sets nothing but Helm values."""
-    node: Any = data
-    for name in VALUES:
-        if not isinstance(node, Mapping) or set(node) != {name}:
-            return False
-        node = node[name]
-    return True
+def given_values(sets: Sequence[Layer]) -> dict[str, Any]:
+    """Return the Helm values that layers of the specification give.
+
+    Raises:
+        UsageError: ``E-UPGRADE-018`` a layer gives something else.
+    """
+    given: dict[str, Any] = {}
+    for layer in sets:
+        node: Any = layer.data
+        for name in VALUES:
+            if not isinstance(node, Mapping) or set(node) != {name}:
+                raise _no_value(layer.origin)
+            node = node[name]
+        if not isinstance(node, Mapping):
+            raise _no_value(layer.origin)
+        given = merge(given, node)
+    return given
+
+
+def _no_value(origin: str) -> UsageError:
+    return UsageError(
+        f"an upgrade does not set {origin.removeprefix('--set ')}",
+        why="It changes versions, and Helm values that a new version needs.",
+        fix="Give --set cilium.values.KEY=VALUE only; other settings are changed by `beeyard install`.",
+        code="E-UPGRADE-018",
+    )

@@ -62,7 +62,8 @@ class Outlook:
         now: versions that run.
         goal: versions wanted; those that run where nothing is.
         hops: the way there.
-        spec: specification of the cluster, with the values asked for.
+        spec: specification of the cluster.
+        given: Helm values for the new version, also those that an unfinished upgrade was given.
         bundle: bundle used, empty for the network.
         newest: newest supported versions; None where it was not asked.
         newest_hops: the way to them.
@@ -77,6 +78,7 @@ class Outlook:
     hops: tuple[Hop, ...]
     spec: ClusterSpec
     bundle: str = ""
+    given: dict[str, Any] = field(default_factory=dict)
     newest: Versions | None = None
     newest_hops: tuple[Hop, ...] = ()
     unknown: str = ""

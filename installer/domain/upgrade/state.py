@@ -61,6 +61,7 @@ class UpgradeState:
         hop: the hop at work, None between two.
         carried: values that somebody had put into the release by hand when the upgrade began.
         existing: what of the running Cilium can never change (``ipam``, ``pools``), and ``nodes``.
+        given: Helm values that were given for this upgrade.
     """
 
     goal: Versions
@@ -68,6 +69,7 @@ class UpgradeState:
     hop: OpenHop | None = None
     carried: dict[str, Any] = field(default_factory=dict)
     existing: dict[str, Any] = field(default_factory=dict)
+    given: dict[str, Any] = field(default_factory=dict)
 
     def dump(self) -> bytes:
         """Return the file's content."""
@@ -89,9 +91,8 @@ def load(data: bytes | None, name: str) -> UpgradeState | None:
         hop = raw["hop"]
         if hop is not None:
             hop = OpenHop(**{**hop, "part": Part(hop["part"]), "phase": Phase(hop["phase"])})
-        return UpgradeState(
-            Versions(**raw["goal"]), str(raw["bundle"]), hop, dict(raw["carried"]), dict(raw["existing"])
-        )
+        maps = {name: dict(raw[name]) for name in ("carried", "existing", "given")}
+        return UpgradeState(Versions(**raw["goal"]), str(raw["bundle"]), hop, **maps)
     except (ValueError, KeyError, TypeError) as error:
         raise BeeyardError(
             f"{name} cannot be read",

@@ -51,6 +51,7 @@ class Upgrade:
         spec: specification that the cluster has when it starts.
         datastore: Kubernetes' state on this host.
         bundle: path of the bundle, empty where the network is used.
+        given: Helm values that were given for this upgrade.
         guarding: puts the host's network back where a change cuts it off; None where nobody guards.
         state: how far it has come; None before anything was changed.
         prepared: what is to be after each hop, by its id.
@@ -67,6 +68,7 @@ class Upgrade:
     spec: ClusterSpec
     datastore: Datastore
     bundle: str = ""
+    given: dict[str, Any] = field(default_factory=dict)
     guarding: Guarding | None = None
     state: UpgradeState | None = None
     prepared: dict[str, Prepared] = field(default_factory=dict)
@@ -142,7 +144,7 @@ class Upgrade:
 
     def _write(self, run: Run, hop: OpenHop | None) -> None:
         existing = asdict(self.existing) if self.existing else {}
-        self.state = UpgradeState(self.goal, self.bundle, hop, self.carried or {}, existing)
+        self.state = UpgradeState(self.goal, self.bundle, hop, self.carried or {}, existing, self.given)
         run.tools.files.write(self.path(run), self.state.dump(), mode=0o600, backup=False)
 
 
