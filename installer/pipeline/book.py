@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class Book:
         if found is None:
             self._journal.append("change", what="file", path=str(path), existed=False)
             return
-        copy = f"{FOLDER}/{len(self._known)}"
+        copy = f"{FOLDER}/{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
         self._files().write(self._journal.folder / copy, found.data, mode=0o600, backup=False)
         self._journal.append(
             "change",

@@ -223,6 +223,20 @@ asyncio.run(main())
 """
 
 
+async def test_two_books_of_one_run_keep_their_copies_apart(host: Host) -> None:
+    other = host.root / "other"
+    other.write_text("other before")
+    journal, first = host.begin()
+    second = Book(journal, LocalFiles)
+    for book, path in ((first, host.config), (second, other)):
+        book.before(path)
+        path.write_text("after")
+        book.after(path)
+    journal.end(ok=True)
+    await host.take_back()
+    assert (host.config.read_text(), other.read_text()) == ("before", "other before")
+
+
 @pytest.mark.root
 @pytest.mark.parametrize("step", ["files", "service", "records"])
 async def test_a_killed_undo_goes_on(host: Host, step: str) -> None:
