@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="name the cases and end")
     given = parser.parse_args(argv)
     chosen = [case for case in CASES if re.search(given.only, case.id)]
-    planned = chains(chosen, 1 if given.single else _LONGEST)
+    planned = sorted(chains(chosen, 1 if given.single else _LONGEST), key=len, reverse=True)
     if given.list:
         print("\n\n".join("\n".join(case.id for case in chain) for chain in planned))
         return 0
@@ -65,23 +65,29 @@ class _Matrix:
                 return 1
             for (source, _), row in zip(wanted, undisturbed, strict=True):
                 self._references.setdefault(source, []).append(row.outcome.state)
-            rows = [row for found in pool.map(self._compared, self._planned) for row in found]
+            rows = list(pool.map(self._compared, self._planned))
+            again = [
+                case for row, chain in zip(rows, self._planned, strict=True) if self._unclear(row) for case in chain
+            ]
+            rows = [row for row in rows if not self._unclear(row)]
+            rows += pool.map(lambda case: self._compared((case,)), again)
         text = report(rows, self._references, time.monotonic() - began)
         (self._out / "figures.md").write_text(text)
         print(text)
         print(f"written to {self._out}", file=sys.stderr)
         return 0 if all(row.good for row in rows) else 1
 
-    def _compared(self, chain: tuple[Case, ...]) -> list[Row]:
-        """Carry out a chain; where something is wrong, each of its cases by itself, to know which."""
+    def _unclear(self, row: Row) -> bool:
+        """Tell whether something is wrong after several interruptions: each is tried by itself then, to know which."""
+        return not row.good and len(row.outcome.cases) > 1
+
+    def _compared(self, chain: tuple[Case, ...]) -> Row:
         row = self._installs.run(chain, chain[0].point.source)
         if not row.outcome.error:
             row.differences = state.differences(self._references[chain[0].point.source], row.outcome.state)
         names = " + ".join(case.id for case in chain)
         print(f"{names}, {row.seconds:.0f} s: {row.verdict[:3000]}", file=sys.stderr, flush=True)
-        if row.good or len(chain) == 1:
-            return [row]
-        return [found for case in chain for found in self._compared((case,))]
+        return row
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ _ROOTS = (
 )
 _UNREAD = re.compile(
     r"^(/root/\.(cache|pyenv|config/helm|local/share/uv)|/var/lib/rancher/k3s/(server/db|agent/containerd|data/)|/run/k3s/"
-    r"|/var/lib/kubelet/(pods|device-plugins|plugins)|/var/log/(pods|containers)|/run/(netns|kill-matrix|cilium|xtables)"
+    r"|/var/lib/kubelet/(pods|device-plugins|plugins)|/var/log/(pods|containers)|/run/(netns|kill-matrix|cilium|xtables|mount)"
     r"|/var/cache|/root/\.kube/cache|/tmp/(?!beeyard|helm|k3s|cilium|r_))"
 )
 """Places of other programs: data bases, containers, caches, and what others on the host have in /tmp."""
