@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from installer.domain.errors import BeeyardError, RefusedError
-from installer.domain.residue.inventory import Kind
+from installer.domain.residue.inventory import Inventory, Item, Kind
 from installer.domain.residue.judge import BACK
 from installer.domain.residue.scope import Scope, scope_of
 from installer.pipeline.run import Run
@@ -52,6 +53,7 @@ class FirstLook:
 
     async def _keep(self, run: Run) -> None:
         inventory = await take(self._areas(run), run_scope(run), at=run.tools.now())
+        inventory = without_kept(inventory, self._memory.kept_data())
         await asyncio.to_thread(self._memory.keep, inventory)
         for text in inventory.missing:
             run.log(f"inventory: {text}", "debug")
@@ -64,6 +66,26 @@ class FirstLook:
         places = (item for item in now if item.name.startswith(_ARRIVALS) and not item.name.endswith(BACK))
         names = [item.name for item in places if (old := before.get(*item.key)) is None or old.facts != item.facts]
         self._memory.keep_arrived(names)
+
+
+def without_kept(inventory: Inventory, kept: Sequence[str]) -> Inventory:
+    """Leave out what an earlier uninstall of ours has kept, and folders that hold nothing else: both are ours."""
+    if not kept:
+        return inventory
+    paths = [PurePosixPath(name) for name in kept]
+    ancestors = {str(parent) for path in paths for parent in path.parents}
+
+    def is_kept(name: str) -> bool:
+        return any(PurePosixPath(name).is_relative_to(path) for path in paths)
+
+    files = [item.name for item in inventory.of(Kind.FILE)]
+    others = [name for name in files if not is_kept(name) and name not in ancestors]
+
+    def drop(item: Item) -> bool:
+        alone = item.name in ancestors and not any(name.startswith(f"{item.name}/") for name in others)
+        return item.kind is Kind.FILE and (is_kept(item.name) or alone)
+
+    return Inventory([item for item in inventory if not drop(item)], at=inventory.at, missing=inventory.missing)
 
 
 def run_scope(run: Run) -> Scope:

@@ -258,7 +258,7 @@ class Uninstall:
         ours = installed.load(record.data if record else None, str(self.state_dir / "installed.json"))
         dumped = spec.model_dump(by_alias=True)
         scope = scope_of(ours, dumped, state_dir=str(self.state_dir), arrived=self.memory.arrived())
-        known = scope.known or self.memory.stands()
+        known = scope.known or self.memory.stands() or bool(self.memory.kept_data())
         wanted = spec.k3s.kubeconfig
         if not scope.kubeconfig and wanted.merge:
             with suppress(BeeyardError):  # a kubeconfig that cannot be read was never merged into
@@ -287,7 +287,7 @@ class Uninstall:
         async with self.tools(spec, environment) as tools:
             goal = self.memory.goal()
             scope = from_dict(goal["scope"]) if goal is not None else self._scope(tools, spec)
-            if goal is None:
+            if goal is None and not self.memory.stands():
                 scope = dataclasses.replace(scope, keep=self.memory.kept_data())
             removal = Removal(scope, Choice(), self.areas(tools, Choice()), self.memory, before=self.memory.before())
             now = await take(removal.areas, scope, before=removal.before)
