@@ -10,6 +10,7 @@ from installer.domain.diagnosis.evidence import LOGS, Evidence
 from installer.domain.diagnosis.parts import Part, depth, needs, part_of
 from installer.domain.diagnosis.rule import Rule
 from installer.domain.diagnosis.table import RULES
+from installer.domain.redact import Redactor
 
 
 def diagnose(
@@ -30,7 +31,16 @@ def diagnose(
     """
     lines = list(dict.fromkeys(evidence))
     found = [cause for rule in rules if (cause := _judge(rule, lines, ready)) is not None]
-    return _ranked(found, list(known), ready)
+    ranked = _ranked(found, list(known), ready)
+    return Diagnosis(tuple(map(_masked, ranked.causes)), tuple(map(_masked, ranked.consequences)))
+
+
+_SECRETS = Redactor()
+"""Finds secrets by their forms: a line of a log may have one in it."""
+
+
+def _masked(cause: Cause) -> Cause:
+    return replace(cause, what=_SECRETS.mask(cause.what), evidence=_SECRETS.mask(cause.evidence))
 
 
 def _judge(rule: Rule, lines: Sequence[Evidence], ready: Collection[Part]) -> Cause | None:

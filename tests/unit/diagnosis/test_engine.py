@@ -115,6 +115,15 @@ def test_json_and_back() -> None:
     assert Diagnosis.from_dict(Diagnosis().to_dict()) == Diagnosis()
 
 
+def test_a_secret_in_a_line_is_not_told() -> None:
+    line = 'Failed to pull image "x": Get "https://me:s3cr3t-pw@registry/v2/": Authorization: Bearer abcdef0123456789'
+    cause = diagnose([Evidence(Source.EVENT, "event", line)]).cause
+    assert cause is not None
+    assert "s3cr3t-pw" not in cause.evidence
+    assert "abcdef0123456789" not in cause.evidence
+    assert "me:***@registry" in cause.evidence
+
+
 def test_hostile_text_is_made_harmless() -> None:
     lines = text_evidence(
         Source.AGENT, "log", ["\x1b]0;owned\x07\x1b[31mvxlan: address already in use\u202e", "\x1b[2J"]
