@@ -28,6 +28,8 @@ API_SECONDS = 240.0
 """Seconds until the API must answer in the new version."""
 DOWN_SECONDS = 20.0
 """Seconds that the service may be down in one go, between two starts of its manager, before that counts as failed."""
+STARTS = 4
+"""How often its manager may start the service anew before that counts as failed."""
 SECRETS = ("token", "node-token", "agent-token")
 
 
@@ -163,10 +165,13 @@ async def wait_for_version(run: Run, version: str) -> None:
     deadline = time.monotonic() + API_SECONDS
     up = time.monotonic()
     cause = ""
+    pids: set[int] = set()
     while time.monotonic() < deadline:
-        if (await run.tools.services.state(SERVICE)).active:
+        state = await run.tools.services.state(SERVICE)
+        if state.active:
             up = time.monotonic()
-        elif time.monotonic() - up > DOWN_SECONDS:
+            pids.add(state.pid)
+        if time.monotonic() - up > DOWN_SECONDS or len(pids) > STARTS:
             raise await _does_not_run(run, version)
         try:
             cause = await _not_there(run, version)
