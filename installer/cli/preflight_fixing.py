@@ -29,7 +29,7 @@ async def fix(options: dict[str, Any], examine: Callable[[], Awaitable[Examinati
         return _tell_plan(planned, options)
     require_root("preflight --fix")
     applied: list[Fix] = []
-    service = fix_service()
+    service = fix_service(output.talk)
     for one in planned:
         if options["output_format"] == "text":
             output.talk(shown(one))
@@ -77,7 +77,7 @@ async def undo(options: dict[str, Any]) -> int:
     from installer.wiring.preflight import fix_service
 
     require_root("preflight --undo-fixes")
-    service = fix_service()
+    service = fix_service(output.talk)
     entries = service.applied()
     text = options["output_format"] == "text"
     if text and not entries:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from installer.adapters.host.files import LocalFiles
@@ -22,15 +23,17 @@ async def look(spec: ClusterSpec) -> Look:
     return await setup.look(spec)
 
 
-def fix_service() -> FixService:
-    """Return the service that applies safe fixes to this host."""
+def fix_service(tell: Callable[[str], None] = lambda _: None) -> FixService:
+    """Return the service that applies safe fixes to this host; ``tell`` receives lines of the guard."""
     from installer.adapters.host.changes import LocalChanges
     from installer.adapters.host.processes import LocalProcesses
     from installer.adapters.store.lock import FileLock
+    from installer.wiring.guard import guard_service
 
     files = LocalFiles()
     changes = LocalChanges(LocalProcesses(), files)
-    return FixService(changes, files, FileLock(STATE), time.time, STATE / "fixes.json")
+    guarding = guard_service(dict(os.environ), tell)
+    return FixService(changes, files, FileLock(STATE), time.time, STATE / "fixes.json", guarding)
 
 
 async def knock(spec: ClusterSpec, urls: dict[str, str]) -> tuple[Source, ...]:

@@ -118,6 +118,19 @@ _KINDS: dict[str, Callable[..., Action]] = {
 }
 
 
+def touches_network(action: Action) -> bool:
+    """Whether an action could, if all goes wrong, cut the host off; such ones are guarded."""
+    match action:
+        case WriteFile(then=then):
+            return bool(then)
+        case SetSysctl(key=key):
+            return key.startswith("net")
+        case RunCommand(argv=argv):
+            return argv[0] in ("firewall-cmd", "ufw")
+        case _:
+            return isinstance(action, DeleteLink)
+
+
 def to_dict(action: Action) -> dict[str, Any]:
     """Return the JSON form."""
     kind = next(name for name, one in _KINDS.items() if type(action) is one)

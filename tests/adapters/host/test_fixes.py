@@ -222,3 +222,17 @@ def test_a_damaged_record_is_said() -> None:
     out = run(script)
     assert "E-FIX-002" in out
     assert out.endswith("rc 1\n")
+
+
+def test_what_touches_the_network_is_guarded_and_the_guard_taken_off() -> None:  # failure mode 15
+    script = BARE + NETWORK + TMPFS + LIMITS + "echo 1 >/proc/sys/net/ipv4/conf/all/rp_filter\n"
+    script += f"""
+    {BEEYARD} --fix --yes >/dev/null 2>&1 || true
+    cat /proc/sys/net/ipv4/conf/all/rp_filter /proc/sys/net/ipv4/conf/eth7/rp_filter
+    {shlex.quote(sys.executable)} -m installer guard status 2>&1 | head -1
+    {BEEYARD} --undo-fixes --yes >/dev/null 2>&1
+    cat /proc/sys/net/ipv4/conf/all/rp_filter /proc/sys/net/ipv4/conf/eth7/rp_filter
+    """
+    on, off, *status, on_again, off_again = run(script).splitlines()
+    assert (on, off, on_again, off_again) == ("0", "1", "1", "0")
+    assert status, "the guard tells that none stands"
