@@ -19,6 +19,7 @@ from installer.domain.guard import Reach, Session, session_of
 _BY_FAMILY, _INFO, _ESTABLISHED = 20, 2, 1
 _DIAG_HEAD = 72
 _GETFD = 438
+_SERVERS = ("sshd", "dropbear", "tinysshd")
 _FRESH = 500
 """Milliseconds: who was heard since then need not be asked."""
 _UNHEARD = 1 << 31
@@ -59,7 +60,8 @@ def find(environment: Mapping[str, str]) -> Session | None:
 def reach(session: Session) -> Reach:
     """Return how the other side is reached now; an idle one is asked for a sign of life, which takes a moment.
 
-    The sign is a TCP keepalive on the session's own socket, which sshd, an ancestor of ours, holds.
+    The sign is a TCP keepalive on the session's own socket, which sshd holds. Where that is not found, and nothing
+    waits to be acknowledged, whether the other side is there stays unknown.
     """
     try:
         connection = _connection(session)
@@ -71,6 +73,8 @@ def reach(session: Session) -> Reach:
                 while connection.heard > _FRESH and time.monotonic() < end:
                     time.sleep(_POLL)
                     connection = _connection(session) or connection
+            if not asked and connection.unacked == 0:
+                return Reach(_route(session), connected=True)
     except OSError:  # this kernel does not tell: the way there is all that is known
         return Reach(_route(session), connected=True)
     return Reach(_route(session), connected=True, heard=connection.heard, waiting=connection.unacked)
@@ -171,11 +175,19 @@ def _borrowed(pid: int, number: int) -> socket.socket | None:
 
 
 def _holders(inode: int) -> Iterator[tuple[int, int]]:
-    for pid in _ancestors():
+    for pid in (*_ancestors(), *_servers()):
         with suppress(OSError):
             for link in Path(f"/proc/{pid}/fd").iterdir():
                 if str(link.readlink()) == f"socket:[{inode}]":
                     yield pid, int(link.name)
+
+
+def _servers() -> Iterator[int]:
+    """Return SSH servers that are no ancestors of ours: below tmux or nohup, ours is another branch of the tree."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (folder / "comm").read_text().startswith(_SERVERS):
+                yield int(folder.name)
 
 
 def _ancestors() -> Iterator[int]:

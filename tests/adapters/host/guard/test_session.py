@@ -90,6 +90,20 @@ def test_an_idle_session_gives_a_sign_of_life_and_a_cut_one_does_not(guarded: Gu
     wait_until(lambda: reach()["connected"] is False)
 
 
+def test_an_idle_session_that_nobody_can_ask_stays_unknown(guarded: Guarded) -> None:
+    server, _ = connected(guarded, "-c", LOOK)
+    found = json.loads(heard(server))
+    addresses = f"{found['client']} {found['client_port']} {found['server']} {found['server_port']}"
+    argv = guarded.host.enter("env", f"SSH_CONNECTION={addresses}", sys.executable, "-c", LOOK)
+    beside = subprocess.Popen(argv, stdin=-1, stdout=-1, text=True, cwd=ROOT)
+    guarded.programs.append(beside)
+    assert json.loads(heard(beside)) == found
+    wait_until(lambda: _idle(guarded) > 1500)
+    tell(beside, "look")
+    told = json.loads(heard(beside))
+    assert (told["connected"], told["heard"], told["route"]) == (True, None, "dev eth7 via 192.0.2.1")
+
+
 def _idle(guarded: Guarded) -> int:
     """Return the milliseconds for which the session was silent, as the host's own tool tells."""
     told = guarded.host.sh("ss -tinH state established '( sport = :22 )'")
