@@ -7,7 +7,10 @@ struct tap_flow_key {
 	struct tap_tuple tuple;
 };
 
-/* 96 bytes. bytes: what would go over a wire, IP headers included; payload: without headers. */
+/*
+ * 96 bytes. bytes: what would go over a wire, IP headers included; payload: without headers. first: nanoseconds; began,
+ * last: the first and the last packet in ticks (jiffies), which a program reads in 1 ns, a clock in 14.
+ */
 struct tap_flow {
 	u64 packets;
 	u64 bytes;
@@ -15,12 +18,13 @@ struct tap_flow {
 	u64 first;
 	u64 last;
 	u64 cgroup;
+	u64 began;
 	u32 inum;
 	u32 pid;
 	char comm[16];
 	u8 flags;
 	u8 reply;
-	u8 pad[22];
+	u8 pad[14];
 };
 
 BPF_TABLE("lru_hash", struct tap_flow_key, struct tap_flow, tap_flows, TAP_FLOWS);
@@ -229,9 +233,10 @@ static __always_inline void tap_tell_dns(struct __sk_buff *skb, struct tap_tuple
 #endif
 
 static __always_inline void tap_create(struct __sk_buff *skb, struct tap_flow_key *key, u64 bytes, u64 segments,
-				       u64 payload, u8 flags, u64 now)
+				       u64 payload, u8 flags, u64 ticks)
 {
 	struct tap_flow fresh = {};
+	u64 now = bpf_ktime_get_ns();
 
 	if (!tap_may_create(now)) {
 		tap_count(TAP_SHED);
@@ -241,7 +246,8 @@ static __always_inline void tap_create(struct __sk_buff *skb, struct tap_flow_ke
 	fresh.bytes = bytes;
 	fresh.payload = payload;
 	fresh.first = now;
-	fresh.last = now;
+	fresh.began = ticks;
+	fresh.last = ticks;
 	fresh.flags = flags;
 	fresh.cgroup = bpf_skb_cgroup_id(skb);
 	fresh.inum = tap_namespace_of_sock(tap_sock_of(skb));
@@ -256,7 +262,7 @@ static __always_inline void tap_account(struct __sk_buff *skb, u8 direction)
 	struct tap_flow_key key = {};
 	struct tap_flow *flow;
 	u8 flags = 0;
-	u64 now, payload, segments, bytes = skb->len;
+	u64 ticks, payload, segments, bytes = skb->len;
 	u32 headers = tap_parse(skb, &key.tuple, &flags);
 
 	if (!headers) {
@@ -271,17 +277,17 @@ static __always_inline void tap_account(struct __sk_buff *skb, u8 direction)
 		bytes += (segments - 1) * headers;
 	else
 		segments = 1;
-	now = tap_now();
+	ticks = bpf_jiffies64();
 	flow = tap_flows.lookup(&key);
 	if (flow) {
 		__sync_fetch_and_add(&flow->packets, segments);
 		__sync_fetch_and_add(&flow->bytes, bytes);
 		__sync_fetch_and_add(&flow->payload, payload);
-		flow->last = now;
+		flow->last = ticks;
 		if ((flow->flags | flags) != flow->flags)
 			flow->flags |= flags;
 	} else {
-		tap_create(skb, &key, bytes, segments, payload, flags, now);
+		tap_create(skb, &key, bytes, segments, payload, flags, ticks);
 	}
 #ifdef TAP_WITH_DNS
 	if (key.tuple.protocol == TAP_UDP && (key.tuple.destination_port == 53 || key.tuple.source_port == 53))

@@ -33,12 +33,6 @@ enum {
 	TAP_COUNTERS,
 };
 
-#ifdef TAP_COARSE
-#define tap_now() bpf_ktime_get_coarse_ns()
-#else
-#define tap_now() bpf_ktime_get_ns()
-#endif
-
 BPF_PERCPU_ARRAY(tap_counters, u64, TAP_COUNTERS);
 
 static __always_inline void tap_count(u32 which)

@@ -56,6 +56,12 @@ class Lab:
         process.stdout.readline()
         return process
 
+    def retransmits(self, side: str) -> int:
+        """Return how many segments of TCP a side has sent again, as the kernel counts."""
+        text = self.inside(side, "cat", "/proc/net/snmp")
+        lines = [line.split() for line in text.splitlines() if line.startswith("Tcp:")]
+        return int(dict(zip(*lines, strict=True))["RetransSegs"])
+
     def drop(self, side: str, match: str) -> None:
         """Let netfilter drop what comes to a side and matches."""
         chain = "add chain inet t c { type filter hook input priority 0 ; }"

@@ -114,7 +114,7 @@ async def test_retransmits_are_as_many_as_the_kernel_counts(lab: Lab, tapping: T
     async with tapping(TCP) as seen:
         with lab.start("b", RECEIVE.format(address=there, family="AF_INET")):
             lab.python("a", SEND.format(address=there, size=300_000))
-            counted = _retransmits(lab)
+            counted = lab.retransmits("a")
     told = events(seen, there)["tcp-retransmit"]
     assert 0 < len(told) <= counted
     assert {flow.ip.source for flow in told if flow.ip} == {lab.address("a")}
@@ -135,8 +135,3 @@ async def test_questions_and_answers_of_dns(lab: Lab, tapping: Tapping, family: 
     assert dns is not None
     assert (dns.ips, dns.ttl, dns.rcode, dns.qtypes) == (("1.2.3.4",), 3600, 0, ("A",))
     assert answered[0].is_reply
-
-
-def _retransmits(lab: Lab) -> int:
-    lines = [line.split() for line in lab.inside("a", "cat", "/proc/net/snmp").splitlines() if line.startswith("Tcp:")]
-    return int(dict(zip(*lines, strict=True))["RetransSegs"])

@@ -30,8 +30,8 @@ def _told(screen: KernelScreen, target: object, width: int) -> list[Row]:
         case traffic.StreamTarget(key) if (stream := board.traffic.get(key)) is not None:
             return traffic.detail(stream, board.traffic, now, width)
         case drops.ReasonTarget(reason):
-            sums = board.drops.by_reason(now, drops.SECONDS)
-            found = next((one for one in sums if one.reason == reason), None)
+            sums = board.drops.by_reason(now, drops.SECONDS, lambda flow: flow.drop_reason_desc == reason)
+            found = next(iter(sums), None)
             ascii_only = screen.cockpit.settings.ascii
             return drops.reason_detail(found, width, ascii_only=ascii_only) if found is not None else []
         case drops.DropTarget(drop_key) if (drop := board.drops.get(drop_key)) is not None:

@@ -15,7 +15,7 @@ from installer.adapters.bpf.child.program import Loaded
 
 Row = list[Any]
 
-_FLOW = struct.Struct("=QQQQQQII16sBB22x")
+_FLOW = struct.Struct("=QQQQQQQII16sBB14x")
 _DROP = struct.Struct("=QQQ16s")
 _TUPLE = "16s16sHHBBBx"
 _FLOW_KEY = struct.Struct(f"=Q{_TUPLE}")
@@ -24,6 +24,9 @@ _TCP = struct.Struct(f"=xBBxIQQ{_TUPLE}II16s8x")
 _DNS = struct.Struct(f"=4xIQQ{_TUPLE}IHBx")
 _ROOM = 8192
 _MOST_EVENTS = 20000
+_CLOCK_MONOTONIC_COARSE = 6
+TICK = round(time.clock_getres(_CLOCK_MONOTONIC_COARSE) * 1e9)
+"""Nanoseconds between two ticks of the kernel (1/HZ), in which it tells when a flow had its last packet."""
 _GRACE = 100_000_000
 _IDLE, _CLOSED_IDLE = 120_000_000_000, 10_000_000_000
 _FIN_RST = 5
@@ -60,12 +63,12 @@ class Flows:
         for keys, values in self._batches.read():
             self.present += len(keys) // _FLOW_KEY.size
             for index, value in enumerate(_FLOW.iter_unpack(values)):
-                last = value[4]
+                last = _last(value)
                 if last < since and not (last < now - _CLOSED_IDLE):
                     continue
                 key = keys[index * 48 : index * 48 + 48]
                 if last < since and key in before:
-                    if last < now - _IDLE or value[9] & _FIN_RST:
+                    if last < now - _IDLE or value[10] & _FIN_RST:
                         idle.append(key)
                     continue
                 packets, size, payload = before.get(key, (0, 0, 0))
@@ -83,11 +86,11 @@ class Flows:
 
     def _row(self, key: bytes, value: tuple[Any, ...], grown: tuple[int, int, int], epoch: int) -> Row:
         _, source, target, sport, dport, protocol, family, direction = _FLOW_KEY.unpack(key)
-        _, _, _, first, last, group, space, pid, comm, flags, reply = value
+        _, _, _, first, _, group, _, space, pid, comm, flags, reply = value
         self.spaces.add(space)
         self.groups.add(group)
         where = [address(source), address(target), sport, dport, protocol, family, direction, space]
-        return [*where, group, pid, text(comm), flags, reply, *grown, first + epoch, last + epoch]
+        return [*where, group, pid, text(comm), flags, reply, *grown, first + epoch, _last(value) + epoch]
 
     def _forget(self, keys: list[bytes]) -> None:
         if keys:
@@ -98,6 +101,11 @@ class Flows:
                 self._before.pop(key, None)
         if len(self._before) > 2 * max(self.present, _ROOM):
             self._before.clear()
+
+
+def _last(flow: tuple[Any, ...]) -> int:
+    """Return when a flow had its last packet, on the kernel's clock."""
+    return int(flow[3] + (flow[4] - flow[6]) * TICK)
 
 
 class Drops:

@@ -29,7 +29,6 @@ _HELPERS = {
     "TAP_NETNS_COOKIE": (122, False),
     "TAP_PID": (14, False),
     "TAP_COMM": (16, True),
-    "TAP_COARSE": (160, False),
 }
 _TCP = {
     "sock/inet_sock_set_state": (
