@@ -362,12 +362,12 @@ def with_hubble(spec: ClusterSpec, hubble: Mapping[str, Any]) -> ClusterSpec:
     return ClusterSpec.model_validate(data)
 
 
-def require_root(kind: str) -> None:
+def require_root(kind: str, why: str = "It writes system files and starts a service.") -> None:
     """Refuse to work without root, before anything is touched."""
     if os.geteuid() != 0:
         raise RefusedError(
             f"beeyard {kind} needs root",
-            why="It writes system files and starts a service.",
+            why=why,
             fix="Run it with sudo.",
             code="E-PRE-001",
         )

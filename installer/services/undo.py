@@ -307,10 +307,16 @@ def _built_upon(record: RunRecord, later: Sequence[RunRecord]) -> RefusedError:
     return RefusedError(
         f"later runs built on run {record.run_id}",
         why="\n".join(names),
-        fix=f"Undo them first, the newest first: beeyard undo {later[0].run_id}",
+        fix=_way_down(later[0]),
         code="E-UNDO-002",
         details={"later": [one.run_id for one in later]},
     )
+
+
+def _way_down(newest: RunRecord) -> str:
+    if newest.kind in UNDOABLE:
+        return f"Undo them first, the newest first: beeyard undo {newest.run_id}"
+    return f"A run of kind {newest.kind} cannot be undone; `beeyard uninstall` takes the whole cluster away."
 
 
 def _no_way(record: RunRecord) -> RefusedError:

@@ -174,6 +174,14 @@ async def test_later_runs_have_to_go_first(host: Host) -> None:
     assert host.config.read_text() == "before"
 
 
+def test_an_upgrade_in_between_leaves_only_the_uninstall(host: Host) -> None:
+    first = host.change(host.config, "one")
+    host.change(host.config, "two", kind="upgrade")
+    with pytest.raises(RefusedError) as caught:
+        host.undo().target(first)
+    assert (caught.value.code, "beeyard uninstall" in caught.value.fix) == ("E-UNDO-002", True)
+
+
 @pytest.mark.parametrize("kind", ["upgrade", "uninstall"])
 def test_what_cannot_be_undone(host: Host, kind: str) -> None:
     run = host.change(host.config, "after", kind=kind)

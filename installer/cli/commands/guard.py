@@ -78,7 +78,7 @@ def _service() -> GuardService:
 def _need_root(what: str) -> None:
     from installer.services.install import require_root
 
-    require_root(what)
+    require_root(what, "The guard's state is root's, and so is the host's network.")
 
 
 def _record(armed: Armed) -> dict[str, Any]:

@@ -12,14 +12,15 @@ from installer.domain.text import printable
 
 
 @click.group("runs", cls=CommandGroup, invoke_without_command=True)
+@output_option("text", "json")
 @click.pass_context
-def command(context: click.Context) -> int:
+def command(context: click.Context, output_format: str) -> int:
     """Tell what beeyard did on this host: when, how it ended, what it changed.
 
     `beeyard runs` alone lists the runs; `beeyard undo` takes one back.
     """
     if context.invoked_subcommand is None:
-        return int(context.invoke(list_, output_format="text"))
+        return int(context.invoke(list_, output_format=output_format))
     return ExitCode.OK
 
 
@@ -59,4 +60,4 @@ def show(run: str, output_format: str) -> int:
 def _need_root() -> None:
     from installer.services.install import require_root
 
-    require_root("runs")
+    require_root("runs", "Only root may read the journals of runs.")
