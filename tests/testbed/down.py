@@ -22,7 +22,7 @@ _MOUNTS = ("/run/k3s", "/var/lib/kubelet", "/var/lib/rancher", "/run/netns/cni-"
 _STATE = (
     "/etc/rancher", "/var/lib/rancher", "/var/lib/kubelet", "/run/k3s", "/run/flannel", "/etc/cni/net.d",
     "/var/lib/cni", "/run/cilium", "/var/lib/cilium", "/var/lib/beeyard", "/run/beeyard", "/var/log/pods",
-    "/var/log/containers", "/usr/libexec/kubernetes", "/etc/systemd/system/k3s.service",
+    "/var/log/containers", "/var/log/k3s.log", "/usr/libexec/kubernetes", "/etc/systemd/system/k3s.service",
     "/etc/systemd/system/k3s.service.env", "/etc/init.d/k3s", "/etc/conf.d/k3s",
     "/usr/local/bin/k3s-killall.sh", "/usr/local/bin/k3s-uninstall.sh",
 )  # fmt: skip
@@ -152,6 +152,9 @@ def _clean_network() -> None:
     for line in _quiet("nft", "list", "tables").splitlines():
         if found := _TABLES.match(line.strip()):
             _quiet("nft", "delete", "table", found[1], found[2])
+    while "lookup 2005" in _quiet("ip", "rule", "show", "priority", "9"):
+        _quiet("ip", "rule", "delete", "priority", "9", "lookup", "2005")
+    _quiet("ip", "route", "flush", "table", "2005")
     rules = _quiet("iptables-save")
     if "KUBE-" in rules:
         kept = "".join(f"{line}\n" for line in rules.splitlines() if "KUBE-" not in line)
