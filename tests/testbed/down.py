@@ -152,7 +152,7 @@ def _clean_network() -> None:
     for line in _quiet("nft", "list", "tables").splitlines():
         if found := _TABLES.match(line.strip()):
             _quiet("nft", "delete", "table", found[1], found[2])
-    while "lookup 2005" in _quiet("ip", "rule", "show", "priority", "9"):
+    for _ in _quiet("ip", "rule", "show", "priority", "9", "table", "2005").splitlines():
         _quiet("ip", "rule", "delete", "priority", "9", "lookup", "2005")
     _quiet("ip", "route", "flush", "table", "2005")
     rules = _quiet("iptables-save")
