@@ -65,7 +65,8 @@ def _tell_end(found: Examination, planned: list[Fix], applied: list[Fix], option
         if not planned:
             output.talk("There is nothing that could be fixed safely.")
         elif applied:
-            output.talk(f"{len(applied)} fixes applied; beeyard preflight --undo-fixes takes them back.")
+            count = f"{len(applied)} {'fix' if len(applied) == 1 else 'fixes'}"
+            output.talk(f"{count} applied; beeyard preflight --undo-fixes takes back what was changed.")
         else:
             output.talk("Nothing was changed.")
     return ExitCode.OK if found.ok else ExitCode.REFUSED

@@ -213,10 +213,10 @@ def judged(user: dict[str, Any], **changes: Any) -> list[ValueFinding]:
         ({"kubeProxyReplacement": False}, {}, "kubeProxyReplacement", "without kube-proxy"),
         ({"kubeProxyReplacement": "false"}, {}, "kubeProxyReplacement", "without kube-proxy"),
         ({"kubeProxyReplacement": True}, {"kube_proxy_replacement": False}, "kubeProxyReplacement", "runs kube-proxy"),
-        ({"k8sServiceHost": None}, {}, "k8sServiceHost", "before any Service"),
+        ({"k8sServiceHost": None}, {}, "k8sServiceHost", "before any Service"),  # failure mode 6
         ({"k8sServiceHost": "auto"}, {}, "k8sServiceHost", "before any Service"),
         ({"k8sServicePort": 6443}, {}, "k8sServicePort", "6444"),
-        ({"k8sServiceHost": "localhost", "k8sServicePort": "6443"}, {}, "k8sServicePort", "6444"),
+        ({"k8sServiceHost": "localhost", "k8sServicePort": "6443"}, {}, "k8sServicePort", "6444"),  # failure mode 6
         ({"ipam": {"mode": "cluster-pool"}}, {"existing_ipam": "kubernetes"}, "ipam.mode", "kubernetes"),
         ({"ipam": {"mode": "cluster-pool"}}, {}, "ipam.operator.clusterPoolIPv4PodCIDRList", "10.0.0.0/8"),
         (

@@ -141,6 +141,7 @@ RULES: Final = (
         "strip its rules afterwards, or reboot",
     ),
     _rule("067", "k3s' own scripts would cut the network off", "Cilium's links beside a k3s", "never run them"),
+    _rule("068", "links of another pod network", "`ip link`", "remove that network, or the links; reboot"),
     _rule("070", "Helm release stuck half-way", "Helm's records in the cluster", "the install clears it"),
     _rule("071", "Hubble as a release of its own", "Helm's records in the cluster", "`helm uninstall`"),
     _rule("072", "Gateway API definitions too old", "`bundle-version` of the definitions", "apply the release named"),

@@ -4,6 +4,7 @@
 # ruff: noqa: ARG001
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -12,6 +13,9 @@ from installer.domain.preflight.findings import Finding, Level, Wanted
 
 FLANNEL_LINKS: Final = ("flannel.1", "flannel-v6.1", "flannel-wg", "flannel-wg-v6", "cni0")
 """Links that flannel and its bridge plugin make."""
+_OTHER_LINKS: Final = re.compile(
+    r"vxlan(-v6)?\.calico|cali[0-9a-f]{11}|weave|vxlan-6784|antrea-(gw|tun)0|genev_sys_6081|kube-bridge|kube-ipvs0"
+)
 
 
 def check_k3s(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
@@ -79,6 +83,21 @@ def check_flannel_links(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
             "links of another pod network are left over",
             f"ip link shows {', '.join(left)}, and there is no k3s",
             "; ".join(f"ip link delete {name}" for name in left),
+        )
+
+
+def check_other_links(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
+    """Links of Calico, Weave, Antrea, kube-router, or of a kube-proxy that used IPVS."""
+    left = [link.name for link in facts.links if _OTHER_LINKS.fullmatch(link.name)]
+    if left and not facts.k3s.present and not wanted.ours:
+        told = ", ".join(left[:6]) + (f" and {len(left) - 6} more" if len(left) > 6 else "")
+        yield Finding(
+            "E-PRE-068",
+            Level.WARNING,
+            told,
+            "links of another pod network are left over; its routes and rules may be here too",
+            f"ip link shows {told}, and there is no k3s",
+            "remove that pod network as its own manual says, or ip link delete each of them; a reboot clears the rules",
         )
 
 
@@ -157,6 +176,7 @@ def check_kubeconfigs(facts: HostFacts, wanted: Wanted) -> Iterator[Finding]:
 CHECKS = (
     check_k3s,
     check_flannel_links,
+    check_other_links,
     check_cni_configs,
     check_cilium_left,
     check_kubeconfigs,

@@ -236,3 +236,13 @@ def test_what_touches_the_network_is_guarded_and_the_guard_taken_off() -> None: 
     on, off, *status, on_again, off_again = run(script).splitlines()
     assert (on, off, on_again, off_again) == ("0", "1", "1", "0")
     assert status, "the guard tells that none stands"
+
+
+def test_each_fix_is_asked_for() -> None:
+    command = shlex.quote(f"{BEEYARD} --fix")
+    script = BARE + NETWORK + TMPFS + LIMITS
+    script += f"printf 'y\\nn\\nn\\n' | script -qec {command} /dev/null || true\n"
+    out = run(script + "echo; ls /etc/sysctl.d; grep -c /sys/fs/bpf /proc/mounts || true\n")
+    assert out.count("Apply this? [y/N]") == 3
+    assert "1 fix applied" in out
+    assert out.split()[-2:] == ["90-beeyard-inotify.conf", "0"]

@@ -331,6 +331,13 @@ def test_traces_of_a_cilium() -> None:  # failure mode 25
     assert "E-PRE-037" not in codes(look(HOST + script, wanted="ours=yes"))
 
 
+def test_links_of_other_pod_networks() -> None:  # failure mode 5
+    script = "ip link add vxlan.calico type vxlan id 4096 dstport 4789; ip link add cali0123456789a type bridge\n"
+    found = finding(look(HOST + script), "E-PRE-068")
+    assert found["subject"] == "vxlan.calico, cali0123456789a"
+    assert "E-PRE-068" not in codes(look(HOST))
+
+
 def test_a_host_where_k3s_own_script_would_cut_the_network() -> None:  # failure modes 1 and 2
     script = "ip link add cilium_host type bridge; mkdir -p /var/lib/rancher/k3s/server; touch /etc/init.d/k3s\n"
     told = look(HOST + script)
