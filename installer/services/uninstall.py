@@ -27,7 +27,7 @@ from installer.domain.plan import Plan
 from installer.domain.releases import Releases
 from installer.domain.residue.inventory import Inventory, Kind
 from installer.domain.residue.judge import judge
-from installer.domain.residue.report import Kept, Report
+from installer.domain.residue.report import AGAIN, ANYWAY, Kept, Report
 from installer.domain.residue.scope import Choice, Scope, choice_from_dict, from_dict, scope_of
 from installer.domain.spec import ClusterSpec
 from installer.pipeline.run import Emit, Options, Run, Step, Tools
@@ -292,7 +292,8 @@ class Uninstall:
             removal = Removal(scope, Choice(), self.areas(tools, Choice()), self.memory, before=self.memory.before())
             now = await take(removal.areas, scope, before=removal.before)
             kept = self._kept(removal)
-            return Report(judge(removal.before, now, scope), tuple(kept), now.missing)
+            judgement = judge(removal.before, now, scope).telling()
+            return Report(judgement, tuple(kept), now.missing, AGAIN if scope.known else ANYWAY)
 
     def _kept(self, removal: Removal) -> list[Kept]:
         kept = [
@@ -311,7 +312,7 @@ class Uninstall:
 
 async def _refuse_foreign(removal: Removal) -> None:
     """Refuse where something is here that beeyard did not bring; a bare host is no mistake."""
-    found = await removal.judge()
+    found = (await removal.judge()).telling()
     if found.clean:
         return
     names = [f"{one.item.kind} {one.item.name} ({one.whose})" for one in found.left]

@@ -96,14 +96,12 @@ class Judgement:
         """Whether nothing of ours is left, and nothing is to be put back."""
         return not self.left and not self.restore
 
-    def of(self, *kinds: Kind) -> Judgement:
-        """Return the part about some kinds."""
-        return Judgement(
-            tuple(one for one in self.left if one.item.kind in kinds),
-            tuple(one for one in self.restore if one.item.kind in kinds),
-            tuple(one for one in self.drift if one.item.kind in kinds),
-            self.compared,
-        )
+    def telling(self) -> Judgement:
+        """Return it without empty folders, which tell of nobody where no inventory says that they are new."""
+        if self.compared:
+            return self
+        left = tuple(one for one in self.left if not (one.item.kind is Kind.FILE and one.item.facts.get("empty")))
+        return Judgement(left, self.restore, self.drift, self.compared)
 
 
 @dataclass(slots=True)

@@ -9,7 +9,8 @@ from typing import Any
 from installer.domain.residue.inventory import Item, Kind
 from installer.domain.residue.judge import Changed, Judgement, Owned
 
-AGAIN = "beeyard uninstall"
+AGAIN = "sudo beeyard uninstall"
+ANYWAY = "sudo beeyard uninstall --force"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,12 @@ def by_hand(item: Item) -> str:
     return hand.get(item.kind, "")
 
 
-def _left(one: Owned) -> dict[str, Any]:
+def _left(one: Owned, fix: str) -> dict[str, Any]:
     return {
         "kind": str(one.item.kind),
         "name": one.item.name,
         "whose": one.whose,
-        "fix": AGAIN,
+        "fix": fix,
         **({"byHand": hand} if (hand := by_hand(one.item)) else {}),
     }
 
@@ -76,11 +77,13 @@ class Report:
         judgement: the comparison.
         kept: what stays on purpose.
         unseen: what could not be looked at, with the reason.
+        fix: the command that takes away what is left.
     """
 
     judgement: Judgement
     kept: tuple[Kept, ...] = ()
     unseen: tuple[str, ...] = ()
+    fix: str = AGAIN
 
     @property
     def clean(self) -> bool:
@@ -93,8 +96,8 @@ class Report:
         return {
             "clean": self.clean,
             "compared": "inventory" if judged.compared else "rules",
-            "left": [_left(one) for one in judged.left],
-            "notRestored": [{**_changed(one), "fix": AGAIN} for one in judged.restore],
+            "left": [_left(one, self.fix) for one in judged.left],
+            "notRestored": [{**_changed(one), "fix": self.fix} for one in judged.restore],
             "kept": [one.to_dict() for one in self.kept],
             "drift": [{**_changed(one), "passing": one.passing} for one in judged.drift],
             "unseen": list(self.unseen),
@@ -109,7 +112,7 @@ class Report:
             lines.append(f"  - {one.item.kind} {one.item.name}  ({one.whose})" + (f"  by hand: {hand}" if hand else ""))
         lines += [f"  ~ {one.item.kind} {one.item.name}: {one.how}" for one in judged.restore]
         if lines:
-            lines = [f"Left of the cluster: {len(lines)} things", *lines, "", f"Fix: {AGAIN}"]
+            lines = [f"Left of the cluster: {len(lines)} things", *lines, "", f"Fix: {self.fix}"]
         how = (
             "compared with the inventory from before the install" if judged.compared else "by rules; no inventory here"
         )

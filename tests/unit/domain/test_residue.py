@@ -147,6 +147,12 @@ def test_empty_shells_go_only_where_they_were_not_before() -> None:
     assert judge(None, Inventory([shell]), SCOPE).clean
 
 
+def test_empty_folders_tell_of_nobody_without_an_inventory() -> None:
+    folder = Item(Kind.FILE, "/etc/cni", {"type": "dir", "empty": True})
+    assert judge(None, Inventory([folder]), SCOPE).telling().clean
+    assert not judge(Inventory(), Inventory([folder]), SCOPE).telling().clean
+
+
 def test_an_inventory_survives_the_disk() -> None:
     twice = [Item(Kind.MOUNT, "/mnt", {"type": "ext4"}), Item(Kind.MOUNT, "/mnt", {"type": "tmpfs"}, {"pid": 1})]
     written = Inventory(twice, at=7.0, missing=["no nft"])
