@@ -166,6 +166,18 @@ class Run:
         """The bundle that the specification names."""
         return Path(str(self.spec.downloads.bundle))
 
+    @property
+    def kept_values(self) -> Path:
+        """Folder with our copies of the bundle's values files."""
+        return self.options.state_dir / "bundle-values"
+
+    @property
+    def bundled_values(self) -> tuple[Path, ...]:
+        """The bundle's values files: its own, or our copies once it is installed and no longer looked into."""
+        if self.bundle is not None:
+            return self.bundle.values
+        return tuple(sorted(self.kept_values.glob("*"))) if self.spec.downloads.bundle else ()
+
     def warn(self, text: str) -> None:
         """Keep a warning for the plan, once."""
         if text not in self.warnings:

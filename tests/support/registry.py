@@ -114,24 +114,43 @@ class Registry:
             "annotations": {"vnd.docker.reference.digest": digest, "vnd.docker.reference.type": "attestation-manifest"},
         }
 
-    def load(self, archive: Path, only: str = "") -> dict[str, str]:
-        """Put the images of an OCI archive there (those whose name begins so); return digests by name."""
-        digests = {}
+    def load(self, archive: Path) -> dict[str, str]:
+        """Put the images of an OCI archive there, each in an index beside one for another architecture.
+
+        Returns:
+            The digests of the indexes by name.
+        """
+        digests: dict[str, str] = {}
+        homes: dict[str, str] = {}
         with tarfile.open(archive) as tar:
-            index = json.loads(_member(tar, "index.json"))
-            for entry in index["manifests"]:
+            for entry in json.loads(_member(tar, "index.json"))["manifests"]:
                 name = entry["annotations"]["io.containerd.image.name"]
-                if not name.startswith(only):
-                    continue
                 repository, _, tag = name.partition("/")[2].rpartition(":")
                 content = json.loads(_blob(tar, entry["digest"]))
                 for part in (content["config"], *content["layers"]):
-                    if not self.has(repository, part["digest"]):
-                        self.blob(repository, _blob(tar, part["digest"]))
-                data = _blob(tar, entry["digest"])
-                self.call("PUT", f"{repository}/manifests/{tag}", data, content_type=entry["mediaType"])
-                digests[name] = entry["digest"]
+                    self._bring(repository, part["digest"], homes, tar)
+                self.call(
+                    "PUT",
+                    f"{repository}/manifests/{entry['digest']}",
+                    _blob(tar, entry["digest"]),
+                    content_type=entry["mediaType"],
+                )
+                mine = {key: entry[key] for key in ("mediaType", "digest", "size", "platform")}
+                other = "arm64" if mine["platform"]["architecture"] == "amd64" else "amd64"
+                theirs = self.single(repository, other, "", name=name.encode())
+                children = [mine, {**theirs, "platform": {"architecture": other, "os": "linux"}}]
+                index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": children}
+                digests[name] = str(self.manifest(repository, index, tag)["digest"])
         return digests
+
+    def _bring(self, repository: str, digest: str, homes: dict[str, str], tar: tarfile.TarFile) -> None:
+        """Put a blob there, from another repository of the registry where it is in one."""
+        if home := homes.get(digest):
+            status, _, _ = self.call("POST", f"{repository}/blobs/uploads/?mount={digest}&from={home}", b"")
+            assert status == 201
+            return
+        self.blob(repository, _blob(tar, digest))
+        homes[digest] = repository
 
     def has(self, repository: str, digest: str) -> bool:
         """Whether a blob is there."""

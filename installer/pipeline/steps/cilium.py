@@ -48,8 +48,7 @@ class _ReleaseStep:
             use_digests=_digests(run),
             upgrade_compatibility=run.installed.upgrade_compatibility,
         )
-        bundled = run.bundle.values if run.bundle else ()
-        composed = chart_values.compose_values(run.spec, run.tools.assets, wanted, bundled)
+        composed = chart_values.compose_values(run.spec, run.tools.assets, wanted, run.bundled_values)
         await self._lint(run, wanted, composed)
         run.values = self._full = composed.values
 
@@ -280,7 +279,7 @@ async def _chart_at_hand(run: Run) -> Path | None:
 
 def _digests(run: Run) -> bool:
     """Whether images may be named by digest: a bundle's archives hold them only where its list says so."""
-    if not run.spec.downloads.bundle:
+    if not run.spec.downloads.bundle or not run.bundle_path.exists():
         return run.installed.digests
     refs = run.tools.sources.read_bundle(run.bundle_path).image_refs
     return any("cilium" in ref and "@sha256:" in ref for ref in refs)

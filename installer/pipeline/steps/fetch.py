@@ -14,6 +14,7 @@ from installer.domain.errors import RefusedError
 from installer.domain.plan import Change
 from installer.pipeline.chart_values import chart_release
 from installer.pipeline.run import Run
+from installer.ports.sources import Bundle
 from installer.ports.web import Download
 
 
@@ -97,6 +98,7 @@ class FetchStep:
         run.artifacts.put("k3s", bundle.k3s)
         run.artifacts.put("chart", _chart_cache(run))
         await asyncio.to_thread(run.tools.files.install, bundle.chart, _chart_cache(run), mode=0o644)
+        await asyncio.to_thread(_keep_values, run, bundle)
         if bundle.helm and run.helm_binary is None:
             helm = run.options.state_dir / "bin" / f"helm-{bundle.helm_version}"
             await asyncio.to_thread(run.tools.files.install, bundle.helm, helm)
@@ -141,7 +143,8 @@ class FetchStep:
         if source.binary:
             run.helm_binary = Path(source.binary)
             return
-        bundled = run.tools.sources.read_bundle(run.bundle_path) if run.spec.downloads.bundle else None
+        from_bundle = run.spec.downloads.bundle and not self._outlived(run)
+        bundled = run.tools.sources.read_bundle(run.bundle_path) if from_bundle else None
         version = bundled.helm_version if bundled and bundled.helm else source.version
         ours = run.options.state_dir / "bin" / f"helm-{version}"
         if ours.exists():
@@ -197,6 +200,15 @@ def wanted_chart(run: Run) -> str:
     if installed and installed != wanted.version:
         raise _no_upgrade("Cilium", installed, wanted.version)
     return wanted.version
+
+
+def _keep_values(run: Run, bundle: Bundle) -> None:
+    """Keep the bundle's values files: later runs need them, and the bundle may be gone by then."""
+    for old in run.kept_values.glob("*"):
+        run.tools.files.remove(old)
+    for number, path in enumerate(bundle.values, 1):
+        kept = run.kept_values / f"{number:02}-{path.name}"
+        run.tools.files.write(kept, path.read_bytes(), mode=0o600, backup=False)
 
 
 def _chart_cache(run: Run) -> Path:
