@@ -6,6 +6,10 @@ import difflib
 from dataclasses import dataclass, field
 from typing import Any
 
+from installer.domain.redact import Redactor
+
+_SECRETS = Redactor()
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -86,8 +90,8 @@ class Plan:
 
 
 def file_diff(path: str, before: bytes | None, after: bytes | None) -> str:
-    """Return a unified diff of a file's text, ``None`` standing for an absent file."""
+    """Return a unified diff of a file's text, ``None`` standing for an absent file; what looks like a secret is masked."""
     old = (before or b"").decode(errors="replace").splitlines()
     new = (after or b"").decode(errors="replace").splitlines()
     names = ("/dev/null" if before is None else path, "/dev/null" if after is None else path)
-    return "\n".join(difflib.unified_diff(old, new, *names, lineterm=""))
+    return _SECRETS.mask("\n".join(difflib.unified_diff(old, new, *names, lineterm="")))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from installer.domain.plan import Change, Plan, StepPlan
+from installer.domain.plan import Change, Plan, StepPlan, file_diff
 from installer.domain.plan_text import plan_text, step_summary
 
 FILE = Change("file", "create", "/etc/rancher/k3s/config.yaml", diff="--- /dev/null\n+++ x\n+a: b")
@@ -54,3 +54,12 @@ def test_an_empty_plan_says_so() -> None:
 def test_hostile_text_is_made_visible() -> None:
     change = Change("file", "create", "/etc/\x1b[31mred")
     assert "\\x1b[31mred" in plan_text(Plan((StepPlan("x", "X", (change,)),)))
+
+
+def test_a_diff_tells_no_secrets() -> None:
+    after = b"HTTPS_PROXY: http://me:s3cr3t@proxy:3128\nK3S_TOKEN=K10abcdef0123::server:hidden\npassword: hidden\nplain: kept\n"
+    diff = file_diff("/x/env", b"", after)
+    assert "s3cr3t" not in diff
+    assert "hidden" not in diff
+    assert "+HTTPS_PROXY: http://me:***@proxy:3128" in diff
+    assert "+plain: kept" in diff
