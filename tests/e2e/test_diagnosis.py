@@ -28,6 +28,7 @@ def doctor() -> dict[str, Any]:
     done = beeyard("doctor", "-o", "json")
     assert done.rc in (0, 1), done.err
     told: dict[str, Any] = done.json()
+    assert "error" not in told, told
     assert told["ok"] is (done.rc == 0)
     return told
 
