@@ -90,7 +90,7 @@ class Plan:
 
 
 def file_diff(path: str, before: bytes | None, after: bytes | None) -> str:
-    """Return a unified diff of a file's text, ``None`` standing for an absent file; what looks like a secret is masked."""
+    """Return a unified diff of a file's text, ``None`` standing for no file; secrets are masked."""
     old = (before or b"").decode(errors="replace").splitlines()
     new = (after or b"").decode(errors="replace").splitlines()
     names = ("/dev/null" if before is None else path, "/dev/null" if after is None else path)

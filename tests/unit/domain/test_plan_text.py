@@ -57,7 +57,10 @@ def test_hostile_text_is_made_visible() -> None:
 
 
 def test_a_diff_tells_no_secrets() -> None:
-    after = b"HTTPS_PROXY: http://me:s3cr3t@proxy:3128\nK3S_TOKEN=K10abcdef0123::server:hidden\npassword: hidden\nplain: kept\n"
+    after = (
+        b"HTTPS_PROXY: http://me:s3cr3t@proxy:3128\nK3S_TOKEN=K10abcdef0123::server:hidden\n"
+        b"password: hidden\nplain: kept\n"
+    )
     diff = file_diff("/x/env", b"", after)
     assert "s3cr3t" not in diff
     assert "hidden" not in diff
