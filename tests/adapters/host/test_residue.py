@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.host.residue_scripts import AFTERWARDS, BARE, CLUSTER, LOOK, OTHERS
+from tests.adapters.host.residue_scripts import AFTERWARDS, BARE, CLUSTER, LOOK, OTHERS, SESSION
 from tests.adapters.host.waiting import until
 
 pytestmark = pytest.mark.root
@@ -51,7 +51,7 @@ class Host:
             stderr=subprocess.STDOUT,
             text=True,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PLANT": plant, "LC_ALL": "C"},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PLANT": plant, "PY": PYTHON, "LC_ALL": "C"},
         )
 
     def run(self, script: str) -> str:
@@ -175,6 +175,18 @@ def test_without_an_inventory_rules_tell_what_is_ours(host: Host) -> None:
     rules = host.run("ip -4 rule; ip -6 rule")
     assert rules.count("0:\tfrom all lookup local") == 2
     assert "100:\t" not in rules
+
+
+def answered(word: str) -> str:
+    return f"echo {word} > /run/in; until grep -q {word} /run/out 2>/dev/null; do sleep 0.02; done"
+
+
+def test_a_connection_lives_through_it(host: Host) -> None:
+    host.run(SESSION + answered("before"))
+    host.clearing("keep")
+    host.run(CLUSTER + answered("dirty"))
+    assert host.clearing("clear")["clean"] is True
+    assert host.run(answered("after") + "\ncat /run/out").split() == ["before", "dirty", "after"]
 
 
 def test_a_second_look_finds_a_clean_host(host: Host) -> None:
