@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from installer.domain.errors import BeeyardError
@@ -14,15 +15,22 @@ _BALANCER = "svccontroller.k3s.cattle.io/svcname"
 _NAMES = ("cilium", "hubble")
 
 
-async def cluster_facts(kubes: Kubes, kubeconfig: Path) -> ClusterFacts | None:
-    """Look at the cluster; None where it does not answer, which is for others to say."""
+async def cluster_facts(kubes: Kubes, kubeconfig: Path, *, timeout: float = 15.0) -> ClusterFacts | None:
+    """Look at the cluster; None where it does not answer in time, which is for others to say.
+
+    Args:
+        kubes: opens connections.
+        kubeconfig: k3s' own.
+        timeout: seconds.
+    """
     try:
         kube = await kubes.open(str(kubeconfig))
     except BeeyardError:
         return None
     try:
-        return await _look(kube) if await kube.healthy() else None
-    except BeeyardError:
+        async with asyncio.timeout(timeout):
+            return await _look(kube) if await kube.healthy() else None
+    except (BeeyardError, TimeoutError):
         return None
     finally:
         await kube.close()

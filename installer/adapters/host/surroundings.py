@@ -165,7 +165,7 @@ async def managers(processes: Processes) -> Managers:
     names = {procfs.text(procfs.PROC / str(pid) / "comm").strip() for pid in procfs.processes()}
     networkd, manager = "systemd-network" in names, "NetworkManager" in names
     devices = await _out(processes, ["nmcli", "-t", "-f", "DEVICE,STATE", "device"]) if manager else ""
-    config = await _out(processes, ["NetworkManager", "--print-config"]) if manager else ""
+    config = (await _out(processes, ["NetworkManager", "--print-config"]) or _manager_files()) if manager else ""
     return Managers(
         networkd=networkd,
         networkd_keeps=_networkd_keeps(),
@@ -197,6 +197,14 @@ def _grabbed(devices: str) -> Iterator[str]:
         name, _, state = line.rpartition(":")
         if re.match(r"cilium_|lxc", name) and state not in ("unmanaged", ""):
             yield name
+
+
+def _manager_files() -> str:
+    """Return NetworkManager's configuration where it does not print it itself (its program may be off our PATH)."""
+    folders = ("/usr/lib/NetworkManager/conf.d", "/run/NetworkManager/conf.d", "/etc/NetworkManager/conf.d")
+    paths = [Path("/etc/NetworkManager/NetworkManager.conf")]
+    paths += [path for folder in folders for path in sorted(Path(folder).glob("*.conf"))]
+    return "\n".join(map(procfs.text, paths))
 
 
 def _unmanaged(config: str) -> tuple[str, ...]:

@@ -196,6 +196,16 @@ def test_network_manager_that_was_told() -> None:
     assert "E-PRE-047" not in codes(look(HOST + MANAGER + NMCLI + config))
 
 
+def test_network_manager_whose_program_is_off_our_path() -> None:
+    folder = fresh("/etc/NetworkManager", "/run/NetworkManager")
+    config = {
+        "/etc/NetworkManager/conf.d/cilium.conf": "[keyfile]\n"
+        "unmanaged-devices=interface-name:cilium_*;interface-name:lxc*\n"
+    }
+    assert "E-PRE-047" in codes(look(HOST + folder + MANAGER))
+    assert "E-PRE-047" not in codes(look(HOST + folder + files(**config) + MANAGER))
+
+
 def test_cloud_setup() -> None:  # failure mode 14
     units = {"is-enabled nm-cloud-setup.service": "disabled", "is-enabled nm-cloud-setup.timer": "enabled"}
     assert "E-PRE-048" in codes(look(HOST + tool("systemctl", **units)))

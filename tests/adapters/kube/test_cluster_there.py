@@ -95,3 +95,11 @@ async def test_a_user_without_rights_and_no_cluster(api: ApiServer, opener: Kube
     assert await cluster_facts(opener, api.kubeconfig("reader")) is None
     assert await cluster_facts(opener, tmp_path / "none.yaml") is None
     assert ClusterFacts().releases == ()
+
+
+async def test_an_api_that_hangs(api: ApiServer, opener: Kubeconfigs) -> None:
+    api.pause_api()
+    try:
+        assert await cluster_facts(opener, api.kubeconfig(), timeout=0.5) is None
+    finally:
+        api.resume_api()
