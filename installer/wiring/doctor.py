@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import yaml
+
 from installer.adapters.host.files import LocalFiles
 from installer.adapters.host.processes import LocalProcesses
 from installer.adapters.host.services import detect
@@ -28,7 +30,7 @@ def current_spec() -> ClusterSpec:
     """Return what this host's cluster was brought to; the defaults where there is none, or only root may read it."""
     try:
         return install_service().current_spec(STATE)
-    except BeeyardError:
+    except (BeeyardError, yaml.YAMLError):
         return ClusterSpec()
 
 
