@@ -40,7 +40,7 @@ class Outcome:
     """What became of an install that was interrupted, perhaps several times.
 
     Attributes:
-        cases: ids of the interruptions, in order.
+        cases: ids of the interruptions that came to pass, in order.
         ended: exit codes of the interrupted runs; below 0 the signal.
         resumed: seconds of the run after the last of them.
         lost: what the user misses.
@@ -259,7 +259,12 @@ def carry_out(cases: Sequence[Case], source: str, bundle: Path) -> Outcome:
         planted.plant()
         install = Install(source, bundle)
         for case in cases:
-            outcome.ended.append(interrupted(install, case))
+            try:
+                outcome.ended.append(interrupted(install, case))
+            except LookupError:
+                if len(outcome.cases) == 1:
+                    raise
+                outcome.cases.remove(case.id)  # an earlier run has done what this one was to be interrupted in
         outcome.resumed = finish(install)
         outcome.changes = changes_left(install)
         settle()

@@ -78,7 +78,7 @@ class _Matrix:
         return 0 if all(row.good for row in rows) else 1
 
     def _unclear(self, row: Row) -> bool:
-        """Tell whether something is wrong after several interruptions: each is tried by itself then, to know which."""
+        """Tell whether something is wrong after several interruptions: each is tried by itself then."""
         return not row.good and len(row.outcome.cases) > 1
 
     def _compared(self, chain: tuple[Case, ...]) -> Row:
