@@ -158,4 +158,4 @@ $PY /run/serve.py >/dev/null 2>&1 &
 until [ -e /run/listens ]; do sleep 0.05; done
 ip netns exec client $PY /run/ask.py >/dev/null 2>&1 <&9 &
 """
-"""Somebody is connected over a link, as by SSH: ``/run/in`` takes lines, ``/run/out`` has the answers; ``$PY`` is a Python."""
+"""A connection over a link, as by SSH: ``/run/in`` takes lines, ``/run/out`` has the answers; ``$PY`` is a Python."""
