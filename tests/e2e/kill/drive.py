@@ -104,14 +104,15 @@ def interrupted(install: Install, case: Case) -> int:
     """Run an install that is interrupted; return its exit code.
 
     Raises:
-        LookupError: the run ended before it came to the point.
+        LookupError: the run ended well before it came to the point.
+        RuntimeError: it failed by itself before.
     """
     at, fault = case.point.at, FAULTS[case.fault]
     with install.start(_plan(case)) as run, _limited(run):
         site = Site(run, install.mirror, install.start_mirror)
         events = _Events(run)
-        if isinstance(at, Told):
-            events.until(at)
+        if isinstance(at, Told) and not events.until(at):
+            raise _missed(run, events)
         reader = threading.Thread(target=events.drain)
         reader.start()
         if isinstance(at, Told):
@@ -122,10 +123,16 @@ def interrupted(install: Install, case: Case) -> int:
         reader.join()
         code = run.wait()
         if isinstance(at, Change) and case.fault in _BY_HOOK and code != _BY_HOOK[case.fault]:
-            raise LookupError(f"it never came to {at.match} ({code}): {events.last()}")
+            raise _missed(run, events)
     fault.mend(site)
     install.mirror = site.mirror
     return code
+
+
+def _missed(run: subprocess.Popen[str], events: _Events | None = None) -> LookupError | RuntimeError:
+    """Return the error of a run that never came to its point: a worse one where it failed by itself."""
+    code, last = run.wait(), events.last() if events else ""
+    return RuntimeError(f"it failed by itself ({code}): {_talk()}{last}") if code else LookupError(f"not there: {last}")
 
 
 def _plan(case: Case) -> dict[str, Any] | None:
@@ -146,7 +153,7 @@ def _stand_still(fault: Fault, site: Site) -> None:
     try:
         while not os.read(told, 100):
             if site.run.poll() is not None:
-                raise LookupError("it never came to its point")
+                raise _missed(site.run)
             time.sleep(0.005)
     finally:
         os.close(told)
@@ -168,12 +175,8 @@ class _Events:
         self._lines: Iterator[str] = iter(run.stdout)
         self._tail: deque[str] = deque(maxlen=3)
 
-    def until(self, at: Told) -> None:
-        """Read until the point is there.
-
-        Raises:
-            LookupError: the run ended before.
-        """
+    def until(self, at: Told) -> bool:
+        """Read until the point is there; False where the run ends before."""
         left = at.nth
         for line in self._lines:
             self._tail.append(line[:1500])
@@ -181,8 +184,8 @@ class _Events:
             if event["event"] == at.event and at.step in ("", event.get("step")) and at.text in line:
                 left -= 1
             if left == 0:
-                return
-        raise LookupError(f"it never came to {at}: {self.last()}")
+                return True
+        return False
 
     def drain(self) -> None:
         """Read to the end."""
