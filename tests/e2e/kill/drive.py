@@ -29,8 +29,8 @@ OWN = Path("/run/kill-matrix")
 """Where the harness keeps its own files in a world."""
 TOLD, GO = OWN / "told", OWN / "go"
 PORT = 8099
-_BY_HOOK = {"kill": -9, "clock-back": -9, "clock-ahead": 0}
-"""Faults that the hook carries out by itself at a change, with the exit code that they bring."""
+_BY_HOOK = ("kill", *CLOCK)
+"""Faults that the hook carries out by itself at a change."""
 RUN_LIMIT = 180.0
 """Seconds after which an install that a fault keeps waiting is killed as well."""
 
@@ -122,7 +122,7 @@ def interrupted(install: Install, case: Case) -> int:
         fault.after(site)
         reader.join()
         code = run.wait()
-        if isinstance(at, Change) and case.fault in _BY_HOOK and code != _BY_HOOK[case.fault]:
+        if isinstance(at, Change) and case.fault in ("kill", "clock-back") and code != -9:
             raise _missed(run, events)
     fault.mend(site)
     install.mirror = site.mirror
