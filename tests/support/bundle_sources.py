@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -79,18 +80,26 @@ def _k3s(site: Site, folder: Path) -> None:
     (root / "pause").write_bytes(b"pause")
     layer = oci.tree_layer(root, folder / "layer.tar")
     oci.write_archive(folder / "airgap.tar", [oci.Image([PAUSE], [layer], ["/pause"])])
-    archive = (folder / "airgap.tar").read_bytes()
+    archives = {"amd64": (folder / "airgap.tar").read_bytes(), "arm64": _saved("arm64")}
     base = f"/k3s/{K3S.replace('+', '%2B')}"
     for arch, binary in (("amd64", "k3s"), ("arm64", "k3s-arm64")):
         files = {
             binary: random.Random(arch).randbytes(3_000_000),
-            f"k3s-airgap-images-{arch}.tar": archive,
+            f"k3s-airgap-images-{arch}.tar": archives[arch],
             "k3s-images.txt": f"{PAUSE}\n".encode(),
         }
         for name, data in files.items():
             site.put(f"{base}/{name}", data)
         sums = "".join(f"{_sha256(data)}  {name}\n" for name, data in files.items())
         site.put(f"{base}/sha256sum-{arch}.txt", sums.encode())
+
+
+def _saved(arch: str) -> bytes:
+    """Return the pause image as ``docker save`` writes it."""
+    config = json.dumps({"architecture": arch, "os": "linux"}).encode()
+    listed = [{"Config": "c.json", "RepoTags": ["rancher/mirrored-pause:3.6"], "Layers": ["1/layer.tar"]}]
+    files = {"c.json": config, "1/layer.tar": b"a layer", "manifest.json": json.dumps(listed).encode()}
+    return gzip.decompress(_packed(files))
 
 
 def _chart(site: Site, agent: str) -> None:
