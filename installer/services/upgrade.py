@@ -34,7 +34,7 @@ from installer.pipeline.upgrade.proof import ProofStep
 from installer.pipeline.upgrade.rollback import RollbackStep, hop_step
 from installer.ports.datastore import Datastore
 from installer.ports.guard import Guarding
-from installer.services.install import InstallService, Job
+from installer.services.install import InstallService, Job, require_root
 from installer.services.upgrade_outlook import Outlook, Wanted, Ways
 
 VALUES = ("spec", "cilium", "values")
@@ -101,9 +101,11 @@ class UpgradeService:
             newest: also find out what the newest supported versions are; the network is asked for k3s'.
 
         Raises:
-            RefusedError: ``E-INSTALL-001`` nothing was installed here, ``E-UPGRADE-00x`` there is no such way.
+            RefusedError: ``E-PRE-001`` not root, ``E-INSTALL-001`` nothing was installed here, ``E-UPGRADE-00x`` there
+                is no such way.
             UsageError: ``E-UPGRADE-018`` values are asked for that an upgrade does not set.
         """
+        require_root("upgrade")
         spec = self.install.current_spec(options.state_dir)
         now, state = self._now(options.state_dir)
         given = merge(state.given if state else {}, given_values(wanted.sets))

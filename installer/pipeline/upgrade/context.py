@@ -124,9 +124,11 @@ class Upgrade:
         kept = run.options.state_dir / "cluster.yaml"
         run.tools.files.write(kept, kept_spec.dump(run.spec), mode=0o600, backup=False)
         self.proven.append(hop.id)
-        self._write(run, None)
         if hop is self.hops[-1]:
             run.tools.files.remove(self.path(run))
+            self.state = None
+        else:
+            self._write(run, None)
 
     def leave(self, run: Run, story: str) -> None:
         """Write down that the open hop was taken back; the way is to be planned anew then."""

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 LOOKING = "Looking at what runs, and asking for the newest versions …"
 PLANNING = "Making the plan: fetching charts, rendering them, looking at the cluster …"
-NO_ROOT = "Planning and upgrading need root: start this cockpit with sudo, or run\n\n  sudo beeyard upgrade --to-latest"
+NO_ROOT = (
+    "Looking for newer versions, planning and upgrading need root: start this cockpit with sudo, or run\n\n"
+    "  sudo beeyard upgrade\n  sudo beeyard upgrade --to-latest"
+)
 
 
 class UpgradeDialog(ModalScreen["Wanted | None"]):
@@ -73,7 +76,10 @@ class UpgradeDialog(ModalScreen["Wanted | None"]):
         """Look."""
         self.query_one(PlanTree).display = False
         self.query_one("#close", Button).focus()
-        self._look()
+        if self._root:
+            self._look()
+        else:
+            self._say(NO_ROOT)
 
     @work(exclusive=True, group="upgrade", exit_on_error=False)
     async def _look(self) -> None:
@@ -85,10 +91,8 @@ class UpgradeDialog(ModalScreen["Wanted | None"]):
         except BeeyardError as error:
             self._say(_story(error))
             return
-        text = outlook_text(outlook)
-        possible = outlook.unfinished or bool(outlook.newest_hops)
-        self._say(f"{text}\n\n{NO_ROOT}" if possible and not self._root else text)
-        if possible and self._root:
+        self._say(outlook_text(outlook))
+        if outlook.unfinished or outlook.newest_hops:
             self._wanted = Wanted(latest=not outlook.unfinished)
             self.query_one("#plan", Button).disabled = False
             self.query_one("#plan", Button).focus()
