@@ -117,11 +117,12 @@ class KernelWatch:
         self._turn = asyncio.Lock()
         self._explained: dict[DropKey, tuple[int, tuple[str, ...]]] = {}
         self._learned = 0
+        self.board = Board()
         self.clear()
 
     def clear(self) -> None:
         """Forget what was told."""
-        self.board = Board()
+        self.board = Board(self.board.traffic.interval)
         self._compare_anew()
         self._explained.clear()
         self.version += 1
@@ -166,6 +167,11 @@ class KernelWatch:
                 task.cancel()
             await asyncio.gather(*companions, return_exceptions=True)
             self.hubble, self.policies = Companion(), Companion()
+
+    async def ended(self) -> None:
+        """Wait until a tap that is to end has ended."""
+        async with self._turn:
+            pass
 
     def _take(self, told: Told) -> None:
         self.version += 1

@@ -181,3 +181,13 @@ async def test_clearing_forgets() -> None:
         watch.clear()
         assert not len(watch.board.drops)
         assert watch.board.lost == 0
+
+
+async def test_clearing_keeps_the_interval() -> None:
+    watch = KernelWatch(tapping(), None, lambda: NOW)
+    task = asyncio.ensure_future(watch.run(TapWish(interval=10), None))
+    await until(lambda: watch.word == "on")
+    watch.clear()
+    assert watch.board.traffic.interval == 10
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

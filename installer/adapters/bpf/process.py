@@ -7,9 +7,10 @@ import json
 import os
 import shutil
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -150,7 +151,22 @@ async def run(wish: Mapping[str, object], python: str = "") -> AsyncIterator[Tap
         await tap.send(json.dumps(dict(wish)))
         yield tap
     finally:
-        await asyncio.shield(tap.end())
-        listening.cancel()
-        with suppress(asyncio.CancelledError, ValueError):
-            await listening
+        try:
+            await _through(tap.end())
+        finally:
+            listening.cancel()
+            with suppress(asyncio.CancelledError, ValueError):
+                await listening
+
+
+async def _through(work: Coroutine[Any, Any, None]) -> None:
+    """Do something to its end, however often this is cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled

@@ -168,6 +168,8 @@ def drop_detail(one: DistinctDrop, told: Sequence[str], width: int, *, denied: b
         ("interface", flow.interface.name if flow.interface is not None else ""),
         ("namespace", f"network namespace {one.measures.netns}" if one.measures.netns else ""),
         ("addresses", f"{flow.ip.source} -> {flow.ip.destination}" if flow.ip is not None else ""),
+        ("sender", words.who(flow.source)),
+        ("receiver", words.who(flow.destination)),
         ("flags", flow.summary.partition(";")[0] if "Flags" in flow.summary else ""),
     ):
         found += field(name, said, width)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from textual import work
+from textual import events, on, work
 
 from installer.domain.errors import BeeyardError
 from installer.domain.flows.flow import Flow
@@ -97,6 +97,13 @@ class TapWork(AreaScreen):
         if self.app.current_mode != self.AREA and self.tap is not None and self.tap.running:
             self._left_running = True
             self.stop_tap()
+
+    @on(events.Unmount)
+    async def _wait_for_tap(self) -> None:
+        """Do not end the app before the tap is out of the kernel."""
+        self.stop_tap()
+        if self.tap is not None:
+            await self.tap.ended()
 
     def on_screen_resume(self) -> None:
         """Go on where the user left."""

@@ -89,7 +89,9 @@ def detail(one: Stream, traffic: Traffic, now: float, width: int) -> list[Row]:
     found = [*lines(words.title(flow), width, "head"), row("")]
     for name, said in (
         ("from", source),
+        ("which is", words.who(flow.source)),
         ("to", destination),
+        ("which is", words.who(flow.destination)),
         ("direction", f"{_direction(flow)} of the socket; {'an answer' if flow.is_reply else 'asks'}"),
         ("now", f"{words.size(size)}/s, {words.rate(packets)} packets/s"),
         ("in all", f"{words.size(one.bytes)}, {one.packets:,} packets"),

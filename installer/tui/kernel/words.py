@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from installer.domain.flows.flow import Flow
+from installer.domain.flows.flow import Endpoint, Flow
 from installer.domain.flows.printing import text
 from installer.domain.flows.rates import ASCII_BLOCKS, BLOCKS, sparkline
 from installer.domain.flows.where.syntax import value_text
@@ -56,6 +56,16 @@ def title(flow: Flow) -> str:
     """Return ``a:1 -> b:2 TCP``."""
     source, destination = ends(flow)
     return f"{source} -> {destination} {text.protocol(flow)}"
+
+
+def who(endpoint: Endpoint | None) -> str:
+    """Return the owner, the identity and the labels of one end, as far as they are known."""
+    if endpoint is None:
+        return ""
+    owners = [f"{one.kind} {one.name}" for one in endpoint.workloads]
+    number = [f"identity {endpoint.identity}"] if endpoint.identity else []
+    labels = [label.removeprefix("k8s:") for label in endpoint.labels if "io.kubernetes." not in label]
+    return ", ".join([*owners, *number, *(label for label in labels if "io.cilium." not in label)])
 
 
 def between(flow: Flow, port: int = 0) -> str:
