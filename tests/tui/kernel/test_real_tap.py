@@ -59,7 +59,7 @@ async def test_packets_are_seen_and_leaving_takes_the_programs_out_of_the_kernel
 
 async def look(lab: Lab, open_node: OpenNode) -> None:
     here, there = lab.address("a"), lab.address("b")
-    async with open_node(services={"taps": tap}, cluster=False, areas=("kernel", "overview"), size=(120, 36)) as node:
+    async with open_node(services={"taps": tap}, cluster=False, areas=("kernel", "overview"), size=(200, 50)) as node:
         await node.press("t", "s")
         await node.until(lambda: node.watch.word == "on")
         programs, links = held(child())
