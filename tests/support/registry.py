@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from installer.domain.images.manifest import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
+from tests.testbed.cache import cache_dir, locked
+from tests.testbed.debian import unpack_debs
 
 USER, PASSWORD = "beekeeper", "nectar-and-pollen"
 _HTPASSWD = f"{USER}:$2y$05$sgDuzdVTgBC0XZrDv0V5wOy.dEmdt9Ypl7ppZ5ZjWtR46oiSbHOtS\n"
@@ -188,6 +190,21 @@ class Options:
     more: dict[str, Any] = field(default_factory=dict)
 
 
+def binary() -> Path:
+    """Return Debian's registry server: the installed one, else unpacked from its package, which starts no service."""
+    if found := shutil.which("docker-registry"):
+        return Path(found)
+    with locked("docker-registry"):
+        out = cache_dir() / "docker-registry"
+        if not out.exists():
+            work = cache_dir() / "work-docker-registry"
+            shutil.rmtree(work, ignore_errors=True)
+            unpack_debs(("docker-registry",), work)
+            (work / "usr/bin/docker-registry").rename(out)
+            shutil.rmtree(work)
+        return out
+
+
 @contextmanager
 def running(folder: Path, options: Options | None = None) -> Iterator[Registry]:
     """Run a registry on a free port of loopback for as long as the context lasts."""
@@ -207,8 +224,7 @@ def running(folder: Path, options: Options | None = None) -> Iterator[Registry]:
     (folder / "config.yml").write_text(json.dumps(config))
     log = folder / "log"
     with log.open("w") as out:
-        binary = shutil.which("docker-registry") or "/usr/bin/docker-registry"
-        process = subprocess.Popen([binary, "serve", str(folder / "config.yml")], stdout=out, stderr=out)
+        process = subprocess.Popen([binary(), "serve", str(folder / "config.yml")], stdout=out, stderr=out)
     try:
         auth = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode() if chosen.password else ""
         yield Registry(_address(process, log), root, auth)
