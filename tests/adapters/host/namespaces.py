@@ -74,3 +74,16 @@ def process(name: str) -> str:
         f"cp /bin/sleep /usr/local/bin/{name}; /usr/local/bin/{name} 1000 & "
         f"until grep -q {name[:15]} /proc/$!/comm; do sleep 0.05; done\n"
     )
+
+
+def files(**contents: str) -> str:
+    """Return the script that writes files, each below a fresh tmpfs where its folder is one of the host's."""
+    lines = []
+    for path, text in contents.items():
+        lines.append(f"mkdir -p $(dirname {path}); printf %s {shlex.quote(text)} >{path}")
+    return "\n".join(lines) + "\n"
+
+
+def fresh(*folders: str) -> str:
+    """Return the script that hides what the host has in folders."""
+    return "".join(f"mkdir -p {folder}; mount -t tmpfs tmpfs {folder}\n" for folder in folders)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.host.namespaces import BARE, NETWORK, process, run, tool
-from tests.adapters.host.test_surroundings import UFW, fresh, needs_ufw
+from tests.adapters.host.namespaces import BARE, NETWORK, fresh, process, run, tool
+from tests.adapters.host.test_firewall import UFW, needs_ufw
 
 pytestmark = pytest.mark.root
 FOLDERS = "/etc/sysctl.d /etc/systemd /etc/NetworkManager /etc/cni /etc/local.d /etc/runlevels"
