@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -133,7 +134,9 @@ def held(pid: int) -> tuple[set[int], set[int]]:
     """Return the numbers of the programs and links that a process holds."""
     programs, links = set(), set()
     for path in Path(f"/proc/{pid}/fdinfo").iterdir():
-        text = path.read_text()
+        text = ""
+        with suppress(FileNotFoundError):  # it was closed meanwhile
+            text = path.read_text()
         programs |= {int(number) for number in re.findall(r"^prog_id:\t(\d+)", text, re.MULTILINE)}
         links |= {int(number) for number in re.findall(r"^link_id:\t(\d+)", text, re.MULTILINE)}
     return programs, links

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,11 @@ def tap(wish: TapWish, kube: Any) -> Any:
 def child() -> int:
     """Return the number of the tap's process."""
     tasks = Path("/proc/self/task").iterdir()
-    found = ((task / "children").read_text().split() for task in tasks)
-    pids = [int(pid) for part in found for pid in part]
-    return next(pid for pid in pids if b"bpf.child.main" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    for pid in [int(pid) for task in tasks for pid in (task / "children").read_text().split()]:
+        with suppress(FileNotFoundError):  # it has ended meanwhile
+            if b"bpf.child.main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return pid
+    raise AssertionError("the tap has no process")
 
 
 async def test_packets_are_seen_and_leaving_takes_the_programs_out_of_the_kernel(lab: Lab, open_node: OpenNode) -> None:
