@@ -191,7 +191,7 @@ def test_words_of_the_cluster_do_not_reach_the_terminal_as_commands(cluster: Pat
         "apiVersion": "v1",
         "kind": "Event",
         "metadata": {"name": "hostile.1", "namespace": "kube-system"},
-        "involvedObject": {"kind": "Node", "name": "x"},
+        "involvedObject": {"kind": "Pod", "namespace": "kube-system", "name": "hostile"},
         "type": "Warning",
         "reason": "Hostile",
         "message": f"{HOSTILE} no space left on device",
