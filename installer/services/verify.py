@@ -32,7 +32,9 @@ DEFAULT_IMAGE = "docker.io/rancher/mirrored-library-busybox:1.37.0"
 POLICY_TIMEOUT = 10.0
 """Seconds that a new policy may take until every agent enforces it."""
 ABANDONED = 300.0
-"""Age in seconds at which another proof's namespace was left behind by a killed program."""
+"""Age in seconds at which another proof's namespace was left behind by a killed program, whoever that was."""
+HOLDER = "beeyard.dev/process"
+"""Annotation that names the process which proves in a namespace."""
 CONNECT = 2
 """Seconds that a connection may take."""
 
@@ -65,6 +67,8 @@ class Proof:
         fixtures: manifests.
         now: monotonic clock, seconds.
         wall: UNIX time, seconds.
+        holder: name of this process, for others that find the namespace later.
+        is_gone: whether the process of a name has ended.
         image: image of the pods; empty takes the cluster's own busybox.
         on_check: told of every check as it ends.
         timeout: seconds until the pods must be ready.
@@ -75,6 +79,8 @@ class Proof:
     fixtures: Fixtures
     now: Callable[[], float]
     wall: Callable[[], float]
+    holder: str
+    is_gone: Callable[[str], bool]
     image: str = ""
     on_check: OnCheck = lambda _: None
     timeout: float = 60.0
@@ -266,10 +272,9 @@ class Proof:
         self._namespace = PREFIX + secrets.token_hex(3)
         image = self.image or await self._busybox()
         labels = dict(part.split("=") for part in LABELS.split(","))
+        meta = {"name": self._namespace, "labels": labels, "annotations": {HOLDER: self.holder}}
         try:
-            await self.kube.create(
-                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self._namespace, "labels": labels}}
-            )
+            await self.kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
             await self._service_account()
             await asyncio.gather(*(self.kube.create(self._placed(obj, image)) for obj in self.fixtures.workloads))
             yield await self._ready_pods(image)
@@ -322,9 +327,11 @@ class Proof:
 
     async def _remove_leftovers(self) -> None:
         for namespace in await self.kube.list(NAMESPACES, labels=LABELS):
-            made = datetime.fromisoformat(namespace["metadata"]["creationTimestamp"]).timestamp()
-            if self.wall() - made > ABANDONED and namespace.get("status", {}).get("phase") != "Terminating":
-                await self._tear_down(namespace["metadata"]["name"])
+            meta = namespace["metadata"]
+            old = self.wall() - datetime.fromisoformat(meta["creationTimestamp"]).timestamp() > ABANDONED
+            left = old or self.is_gone((meta.get("annotations") or {}).get(HOLDER, ""))
+            if left and namespace.get("status", {}).get("phase") != "Terminating":
+                await self._tear_down(meta["name"])
 
     async def _tear_down(self, namespace: str) -> None:
         await self.kube.delete(NAMESPACES, namespace, grace=0)

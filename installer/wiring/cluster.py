@@ -115,6 +115,7 @@ class ClusterServices:
 
 def network_proof(kube: Kube, hubbles: Hubbles, namespace: str, image: str, on_check: OnCheck) -> Proof:
     """Build a network proof with the manifests of ``manifests/verify``."""
+    from installer.adapters.host.process_identity import is_gone, own_identity
     from installer.services.verify import Fixtures, Proof
 
     folder = asset("manifests/verify")
@@ -128,6 +129,8 @@ def network_proof(kube: Kube, hubbles: Hubbles, namespace: str, image: str, on_c
         fixtures=Fixtures(read("workloads.yaml"), read("allow-frontend.yaml")[0], read("allow-frontend-get.yaml")[0]),
         now=time.monotonic,
         wall=time.time,
+        holder=own_identity(),
+        is_gone=is_gone,
         image=image,
         on_check=on_check,
         cilium_namespace=namespace,
