@@ -88,6 +88,7 @@ def _files(plan: Plan) -> None:
     memory = NEW_ROOT / "memory"
     for part in (root, upper, work, memory):
         part.mkdir()
+    os.open(upper, os.O_RDONLY | os.O_DIRECTORY)  # kept: the one way to what was written over the host's files
     _do("mount", "-t", "overlay", "-o", f"lowerdir=/,upperdir={upper},workdir={work}", "world", str(root))
     for name in _IN_MEMORY:
         source = memory / name

@@ -238,9 +238,14 @@ def changes_left(install: Install) -> int:
 
 def settle() -> None:
     """Wait until what was begun is done: pods run, the proof's namespace is gone."""
-    processes.wait(lambda: "beeyard-verify" not in kubectl("get", "ns", "-o", "name"), "namespaces to go", 90)
-    processes.wait(_all_ready, "pods to be ready", 90)
+    processes.wait(lambda: "beeyard-verify" not in kubectl("get", "ns", "-o", "name"), "namespaces to go", 400)
+    processes.wait(_all_ready, "pods to be ready", 200)
     processes.wait(lambda: not processes.helm(), "helm to end")
+    processes.wait(_no_shim_too_many, "containers to end", 200)
+
+
+def _no_shim_too_many() -> bool:
+    return len(processes.named("containerd-shim-runc-v2")) <= len(objects("pods", "-A")["items"])
 
 
 def _all_ready() -> bool:
@@ -256,7 +261,6 @@ def _all_ready() -> bool:
 def carry_out(cases: Sequence[Case], source: str, bundle: Path) -> Outcome:
     """Interrupt an install by each case in turn, run it to its end, look; without a case it is undisturbed."""
     outcome = Outcome([case.id for case in cases])
-    began = time.time()
     prepare()
     try:
         planted.plant()
@@ -275,7 +279,7 @@ def carry_out(cases: Sequence[Case], source: str, bundle: Path) -> Outcome:
         if install.mirror:
             install.mirror.kill()
             install.mirror.wait()
-        outcome.state = state.capture(began)
+        outcome.state = state.capture()
     except (LookupError, RuntimeError, TimeoutError, AssertionError, OSError, subprocess.SubprocessError) as error:
         outcome.error = f"{type(error).__name__}: {error}"
     return outcome
@@ -285,5 +289,6 @@ def prepare() -> None:
     """Make what the harness needs in this world."""
     OWN.mkdir()
     socket.sethostname("node")  # a node's name is the host's, and is everywhere
+    Path("/etc/hostname").write_text("node\n")
     for fifo in (TOLD, GO):
         os.mkfifo(fifo)

@@ -25,26 +25,14 @@ from tests.support.cluster import kubectl, objects
 
 State = dict[str, str]
 
-_ROOTS = (
-    "/etc",
-    "/opt",
-    "/usr/local",
-    "/root",
-    "/home",
-    "/srv",
-    "/tmp",
-    "/var",
-    "/run",
-    "/mnt",
-    "/usr/libexec",
-    "/boot",
-)
+_IN_MEMORY = ("/run", "/var/lib/rancher", "/var/lib/kubelet", "/var/log")
+"""Folders of a world that are not laid over the host's."""
 _UNREAD = re.compile(
     r"^(/root/\.(cache|pyenv|config/helm|local/share/uv)|/var/lib/rancher/k3s/(server/db|agent/containerd|data/)|/run/k3s/"
     r"|/var/lib/kubelet/(pods|device-plugins|plugins)|/var/log/(pods|containers)|/run/(netns|kill-matrix|cilium|xtables|mount)"
-    r"|/var/cache|/root/\.kube/cache|/tmp/(?!beeyard|helm|k3s|cilium|r_))"
+    r"|/var/cache|/root/\.kube/cache)"
 )
-"""Places of other programs: data bases, containers, caches, and what others on the host have in /tmp."""
+"""Places of other programs: data bases, containers, caches."""
 _BY_NAME_ONLY = re.compile(
     r"/runs/|/var/log/|/server/(tls|cred|token|node-token|agent-token|etc|manifests)|/k3s/agent/[^/]*\.(crt|key|kubeconfig|yaml)"
     r"|/etc/rancher/(node/password|k3s/k3s\.yaml)|/services/k3s/(supervisor|child|state)\.json|/\.kube/config$|/agent/pki"
@@ -55,7 +43,7 @@ _MASKS = tuple(
     (re.compile(pattern), word)
     for pattern, word in (
         (r"\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{6}", "RUN"),
-        (r"/runs/RUN/before/\d+", "/runs/RUN/before/N"),
+        (r"/runs/RUN/before/\w+", "/runs/RUN/before/N"),
         (r"\d{8}T\d{6}Z(\.\d+)?", "TIME"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?", "TIME"),
         (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID"),
@@ -88,44 +76,40 @@ def masked(text: str) -> str:
     return text
 
 
-def capture(since: float) -> State:
-    """Return the whole state; files count when they were changed after `since` (UNIX seconds)."""
+def capture() -> State:
+    """Return the whole state; of files, everything that was written in this world."""
     return {
-        **_files(since), **_record(), **_inventory(), **_kubeconfig(), **_release(), **_objects(),
+        **_files(), **_record(), **_inventory(), **_kubeconfig(), **_release(), **_objects(),
         **_processes(), **_network(),
     }  # fmt: skip
 
 
-def _files(since: float) -> State:
+def _files() -> State:
     found: State = {}
     seen: Counter[str] = Counter()
-    for root in _ROOTS:
-        for path in _walk(Path(root), since):
-            name = masked(str(path))
-            if "/runs/RUN" in name or name.startswith("/var/log/beeyard/RUN"):
-                found[f"file {name}"] = _looks(path)  # one for each run
-                continue
-            seen[name] += 1
-            again = f" #{seen[name]}" if seen[name] > 1 else ""
-            found[f"file {name}{again}"] = _looks(path)
+    for name, path in _written():
+        if "/runs/RUN" in name or name.startswith("/var/log/beeyard/RUN"):
+            found[f"file {name}"] = _looks(name, path)  # one for each run
+            continue
+        seen[name] += 1
+        again = f" #{seen[name]}" if seen[name] > 1 else ""
+        found[f"file {name}{again}"] = _looks(name, path)
     return found
 
 
-def _walk(root: Path, since: float) -> Iterator[Path]:
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not _UNREAD.match(f"{folder}/{name}"))
-        for name in (*folders, *sorted(names)):
-            path = Path(folder, name)
-            if _UNREAD.match(str(path)):
-                continue
-            try:
-                if path.lstat().st_ctime >= since:
-                    yield path
-            except OSError:
-                continue
+def _written() -> Iterator[tuple[str, Path]]:
+    """Yield everything that was written in this world: its name, masked, and where it can be read."""
+    layer = next(link for link in Path("/proc/1/fd").iterdir() if str(link.readlink()) == "/upper")
+    for top, root in [("", layer), *((name, Path(name)) for name in _IN_MEMORY)]:
+        for folder, folders, names in os.walk(f"{root}/"):
+            place = f"{top}/{Path(folder).relative_to(root)}".replace("/.", "")
+            folders[:] = sorted(name for name in folders if not _UNREAD.match(f"{place}/{name}"))
+            for name in (*folders, *sorted(names)):
+                if not _UNREAD.match(f"{place}/{name}"):
+                    yield masked(f"{place}/{name}"), Path(folder, name)
 
 
-def _looks(path: Path) -> str:
+def _looks(name: str, path: Path) -> str:
     info = path.lstat()
     mode = f"{stat.S_IMODE(info.st_mode):04o} {info.st_uid}:{info.st_gid}"
     if stat.S_ISLNK(info.st_mode):
@@ -134,7 +118,7 @@ def _looks(path: Path) -> str:
         return f"folder {mode}"
     if not stat.S_ISREG(info.st_mode):
         return f"special {mode}"
-    if _BY_NAME_ONLY.search(str(path)):
+    if _BY_NAME_ONLY.search(name):
         return f"file {mode}"
     with path.open("rb") as file:
         return f"file {mode} {hashlib.file_digest(file, 'sha256').hexdigest()}"
