@@ -252,6 +252,7 @@ def _neighbour(body: bytes, names: Names) -> Entry | None:
 
 
 _RULE_PRIORITY = 6
+_ACTIONS = {6: "blackhole", 7: "unreachable", 8: "prohibit"}
 
 
 def _rule(body: bytes, names: Names) -> Entry | None:
@@ -268,7 +269,8 @@ def _tell_rule(entry: Entry) -> str:
     family = "IPv6" if entry.head[0] == socket.AF_INET6 else "IPv4"
     marked = f" fwmark {rt.u32(mark):#x}" if mark else ""
     place = rt.u32(table) if table else entry.head[4]
-    return f"{family} {rt.u32(priority) if priority else 0}{marked} lookup {place}"
+    what = _ACTIONS.get(entry.head[7], f"lookup {place}")
+    return f"{family} {rt.u32(priority) if priority else 0}{marked} {what}"
 
 
 def _on_new_link(entry: Entry, known: frozenset[str]) -> bool:

@@ -42,16 +42,27 @@ def restored(guarded: Guarded) -> bool:
 
 @pytest.mark.parametrize("cut", CUTS)
 def test_the_killed_owner_is_outlived(guarded: Guarded, cut: str) -> None:
-    assert guarded.talks()
-    owner = guarded.arm(1)
+    wait_until(guarded.talks)
+    owner = guarded.arm()
     assert heard(owner) == "armed"
     tell(owner, f"break {CUTS[cut]}")
     assert heard(owner) == "broken"
     assert not guarded.talks()
     owner.kill()
+    owner.wait()
+    guarded.expire()
     wait_until(lambda: restored(guarded))
-    assert guarded.talks()
+    wait_until(guarded.talks)
     assert "was not taken off in time" in guarded.log.read_text()
+
+
+def test_it_restores_when_its_time_is_over(guarded: Guarded) -> None:
+    owner = guarded.arm(2)
+    assert heard(owner) == "armed"
+    owner.kill()
+    guarded.host.sh(CUTS["route"])
+    wait_until(lambda: restored(guarded))
+    wait_until(guarded.talks)
 
 
 def test_a_change_that_ends_well_stays(guarded: Guarded) -> None:
@@ -68,7 +79,7 @@ def test_a_change_that_ends_well_stays(guarded: Guarded) -> None:
 
 
 def test_an_api_that_does_not_come_back_lets_it_restore(guarded: Guarded) -> None:
-    owner = guarded.arm(2, api="false")
+    owner = guarded.arm(4, api="false")
     assert heard(owner) == "armed"
     tell(owner, f"break {CUTS['route']}")
     tell(owner, "leave")
@@ -76,7 +87,7 @@ def test_an_api_that_does_not_come_back_lets_it_restore(guarded: Guarded) -> Non
     told = heard(owner)
     assert told.startswith("E-GUARD-004")
     assert "the Kubernetes API does not answer" in told
-    assert guarded.talks()
+    wait_until(guarded.talks)
 
 
 def test_a_failed_change_leaves_a_reachable_host_alone(guarded: Guarded) -> None:
@@ -114,11 +125,11 @@ def test_the_guard_of_a_killed_run_is_taken_over_with_its_network(guarded: Guard
     assert guarded.record()["id"] == was["id"]
     second.kill()
     wait_until(lambda: restored(guarded))
-    assert guarded.talks()
+    wait_until(guarded.talks)
 
 
 def test_it_is_renewed_while_its_owner_lives(guarded: Guarded) -> None:
-    owner = guarded.arm(2)
+    owner = guarded.arm(8)
     assert heard(owner) == "armed"
     began = guarded.record()["deadline"]
     wait_until(lambda: float(str(guarded.record()["deadline"])) > float(str(began)) + 2.5)
@@ -126,7 +137,7 @@ def test_it_is_renewed_while_its_owner_lives(guarded: Guarded) -> None:
 
 
 def test_a_watchdog_that_is_killed_is_started_anew(guarded: Guarded) -> None:
-    owner = guarded.arm(1)
+    owner = guarded.arm(8)
     assert heard(owner) == "armed"
     first = json.loads((guarded.guard / "watchdog.json").read_text())["pid"]
     os.kill(first, signal.SIGKILL)
@@ -134,12 +145,14 @@ def test_a_watchdog_that_is_killed_is_started_anew(guarded: Guarded) -> None:
     tell(owner, f"break {CUTS['route']}")
     assert heard(owner) == "broken"
     owner.kill()
+    owner.wait()
+    guarded.expire()
     wait_until(lambda: restored(guarded))
-    assert guarded.talks()
+    wait_until(guarded.talks)
 
 
 def test_hangup_and_the_end_of_its_group_do_not_end_the_watchdog(guarded: Guarded) -> None:
-    owner = guarded.arm(1)
+    owner = guarded.arm()
     assert heard(owner) == "armed"
     watchdog = json.loads((guarded.guard / "watchdog.json").read_text())["pid"]
     os.kill(watchdog, signal.SIGHUP)
@@ -147,8 +160,10 @@ def test_hangup_and_the_end_of_its_group_do_not_end_the_watchdog(guarded: Guarde
     assert heard(owner) == "broken"
     owner.send_signal(signal.SIGHUP)
     owner.kill()
+    owner.wait()
+    guarded.expire()
     wait_until(lambda: restored(guarded))
-    assert guarded.talks()
+    wait_until(guarded.talks)
 
 
 def test_a_folder_that_is_gone_is_a_guard_taken_off(guarded: Guarded) -> None:
@@ -193,7 +208,7 @@ def test_the_command_shows_restores_and_disarms(guarded: Guarded) -> None:
     done = beeyard("guard", "restore", "-o", "json")
     assert done.returncode == 0, done.stderr
     assert "address 192.0.2.2/24 dev eth7: put back" in json.loads(done.stdout)["done"]
-    assert guarded.talks()
+    wait_until(guarded.talks)
     assert "the network was put back" in beeyard("guard", "status").stdout
     owner.kill()
     again = guarded.arm()

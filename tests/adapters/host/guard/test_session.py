@@ -124,7 +124,7 @@ def test_a_session_that_is_cut_gets_its_network_back(guarded: Guarded, cut: str)
     assert told.startswith("E-GUARD-004")
     assert "SSH client" in told or "silent for too long" in told
     assert restored(guarded)
-    assert guarded.talks()
+    wait_until(guarded.talks)
 
 
 def test_a_session_that_is_heard_takes_the_guard_off(guarded: Guarded) -> None:
