@@ -143,7 +143,12 @@ def held(pid: int) -> tuple[set[int], set[int]]:
 
 
 def in_kernel(kind: str) -> set[int]:
-    return {item["id"] for item in json.loads(run("bpftool", "-j", kind, "show"))}
+    """Return the numbers of all there are; bpftool fails when one goes away while it lists them."""
+    for _ in range(20):
+        done = subprocess.run(["bpftool", "-j", kind, "show"], capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return {item["id"] for item in json.loads(done.stdout)}
+    raise AssertionError(done.stdout + done.stderr)
 
 
 async def gone(programs: set[int], links: set[int]) -> None:
