@@ -88,6 +88,16 @@ RULES = (
         ),
         mode=29,
         why="The kubelet tells only of the host asked last; containerd's log tells of all.",
+        also=(
+            clue(
+                r"failed to (do request|resolve reference|pull)|^Err(ImagePull|ImageNeverPull)|^ImagePullBackOff"
+                r"|^InvalidImageName|back-off pulling|cannot be pulled",
+                Source.EVENT,
+                Source.CONDITION,
+                Source.PROBLEM,
+                Source.ERROR,
+            ),
+        ),
     ),
     Rule(
         "E-DIA-038",
