@@ -21,7 +21,7 @@ COMMANDS = {
     "bundle": ("installer.cli.commands.bundle", "Make, look at, verify and push bundles: installs without a network."),
     "status": ("installer.cli.commands.status", "Show the state of a cluster's nodes, Cilium and Hubble."),
     "doctor": ("installer.cli.commands.doctor", "Find out what is wrong with this host and cluster, and the fix."),
-    "sysdump": ("installer.cli.commands.sysdump", "Collect everything for a support case in one file, without secrets."),
+    "sysdump": ("installer.cli.commands.sysdump", "Collect everything for a support case, without secrets."),
     "verify": ("installer.cli.commands.verify", "Prove the network with real connections and a policy."),
     "observe": ("installer.cli.commands.observe", "Watch flows: everything of `hubble observe`, and more."),
     "tap": ("installer.cli.commands.tap", "Watch this node's flows and drops straight from the kernel."),

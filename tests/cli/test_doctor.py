@@ -123,7 +123,8 @@ def test_this_host_alone() -> None:
 @pytest.mark.root
 def test_without_root(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
-    command = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", str(BEEYARD), "doctor", "--no-cluster"]
+    nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+    command = [*nobody, str(BEEYARD), "doctor", "--no-cluster"]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, cwd="/", env={**os.environ, "HOME": "/nonexistent"}
     )

@@ -35,6 +35,7 @@ ip link set cut0 up; ip link set cut1 up
 ip address add 203.0.113.254/24 dev cut0
 ip route add default via 203.0.113.1 dev cut0
 trace() {{ find /etc/rancher /var/lib/rancher /etc/cni /opt/cni /usr/local/bin/k3s -type f 2>/dev/null; ip -br link; }}
+plan() {{ {beeyard} install --dry-run --allow-unsupported --no-merge --bundle {out}/bundle.tar.zst -o json; }}
 trace > {out}/before
 for bundle in {out}/changed-*; do
     {beeyard} install --yes --allow-unsupported --no-merge --bundle $bundle -o json > $bundle.told 2>/dev/null
@@ -46,9 +47,9 @@ trace > {out}/after
 echo $? > {out}/rc
 k3s kubectl get pods -A -o json > {out}/pods
 k3s ctr -n k8s.io images ls -q > {out}/images
-{beeyard} install --dry-run --allow-unsupported --no-merge --bundle {out}/bundle.tar.zst -o json > {out}/again 2>/dev/null
+plan > {out}/again 2>/dev/null
 mv {out}/bundle.tar.zst {out}/moved.tar.zst
-{beeyard} install --dry-run --allow-unsupported --no-merge --bundle {out}/bundle.tar.zst -o json > {out}/without 2>/dev/null
+plan > {out}/without 2>/dev/null
 """
 
 

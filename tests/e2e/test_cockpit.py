@@ -42,9 +42,8 @@ SECONDS = 240
 class LenientSetup(SetupService):
     """The setup with Kubernetes 1.20 allowed, which is older than any Cilium supports."""
 
-    @property
-    def options(self) -> Options:
-        return Options(allow_unsupported=True, environment=self.environment)
+    def options(self, *, allow_unsupported: bool = True) -> Options:
+        return super().options(allow_unsupported=True)
 
 
 @pytest.fixture(autouse=True)

@@ -73,7 +73,8 @@ class Link:
 
 def links() -> list[Link]:
     """Return all links to control groups, and those of XDP."""
-    found, last = [], 0
+    found: list[Link] = []
+    last = 0
     while True:
         attributes = ctypes.create_string_buffer(struct.pack("=III", last, 0, 0), 12)
         try:

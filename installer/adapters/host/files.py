@@ -210,6 +210,7 @@ def _sync_folder(folder: Path) -> None:
 
 def _link(source: Path, path: Path) -> bool:
     """Hard link ``source`` to ``path`` atomically; False where the file systems differ or know no links."""
+    _sweep(path)
     temporary = path.with_name(f"{_temporary_prefix(path)}{os.getpid()}{_TEMPORARY}")
     temporary.unlink(missing_ok=True)
     try:
@@ -221,6 +222,7 @@ def _link(source: Path, path: Path) -> bool:
     with source.open("rb") as file:
         os.fsync(file.fileno())
     temporary.replace(path)
+    temporary.unlink(missing_ok=True)  # the target was such a link already: then a rename does nothing
     _sync_folder(path.parent)
     return True
 

@@ -129,7 +129,7 @@ class FileRunStore:
         """Start a run's journal."""
         run_id = self._new_id()
         folder = self._runs / run_id
-        for killed in self._runs.glob(f"*/{_SPARE}"):
+        for killed in (*self._runs.glob(f"*/{_SPARE}"), *self._runs.glob("*/.*.beeyard-tmp")):
             with suppress(OSError):
                 killed.unlink()
         try:

@@ -39,12 +39,13 @@ class KubeconfigStep:
         source = run.tools.files.read(run.kubeconfig)
         assert source is not None
         wanted = run.spec.k3s.kubeconfig
-        run.book.before(run.tools.kubeconfigs.plan(source.data, wanted.path, wanted.context).path)
+        path = run.tools.kubeconfigs.plan(source.data, wanted.path, wanted.context).path
+        run.installed.kubeconfig = {"path": str(path), "context": wanted.context}
+        run.save()  # before the change: the run after a killed one finds nothing to merge, and would not write it down
+        run.book.before(path)
         self._change = run.tools.kubeconfigs.merge(source.data, wanted.path, wanted.context)
         run.book.after(self._change.path)
         self._merged = True
-        run.installed.kubeconfig = {"path": str(self._change.path), "context": wanted.context}
-        run.save()
 
     async def verify(self, run: Run) -> str:
         """Say where the cluster is found."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from installer.adapters.host.files import LocalFiles
+from installer.adapters.host.files import LocalFiles, _link
 from installer.domain.errors import BeeyardError
 
 STAMP = "20261123T090000Z"
@@ -256,6 +256,20 @@ def test_install_links_what_is_alike(files: LocalFiles, tmp_path: Path) -> None:
 
 
 @pytest.mark.root
+def test_installing_a_link_again_leaves_no_second_name(files: LocalFiles, tmp_path: Path) -> None:
+    """A rename onto another name of the same file does nothing, which on an overlay cannot be seen beforehand."""
+    source, target = tmp_path / "source", tmp_path / "to/target"
+    source.write_bytes(b"data")
+    source.chmod(0o755)
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    target.parent.mkdir()
+    (target.parent / f".target.{gone.pid}.beeyard-tmp").write_text("left")
+    files.install(source, target)
+    assert _link(source, target)
+    assert names(target.parent) == ["target"]
+
+
 def test_install_never_links_another_users_file(files: LocalFiles, tmp_path: Path) -> None:
     source, path = tmp_path / "download", tmp_path / "k3s"
     source.write_bytes(b"program")

@@ -62,6 +62,8 @@ _KINDS = (
     "ns,nodes,ds,deploy,sts,svc,cm,secrets,sa,roles,rolebindings,clusterroles,clusterrolebindings,crd,pdb,ingress,"
     "networkpolicies,pods,ingressclasses,storageclasses,validatingwebhookconfigurations,mutatingwebhookconfigurations"
 )
+_PASSING = ("du", "find", "nice", "runc", "nft", "ip")
+"""Programs that kubelet, containerd and the agent run now and then."""
 _SILENT_NOTES = (
     "deployment.kubernetes.io/revision", "deprecated.daemonset.template.generation",
     "control-plane.alpha.kubernetes.io/leader", "kubectl.kubernetes.io/last-applied-configuration",
@@ -102,7 +104,8 @@ def _written() -> Iterator[tuple[str, Path]]:
     layer = next(link for link in Path("/proc/1/fd").iterdir() if str(link.readlink()) == "/upper")
     for top, root in [("", layer), *((name, Path(name)) for name in _IN_MEMORY)]:
         for folder, folders, names in os.walk(f"{root}/"):
-            place = f"{top}/{Path(folder).relative_to(root)}".replace("/.", "")
+            below = Path(folder).relative_to(root)
+            place = f"{top}/{below}" if below.parts else top
             folders[:] = sorted(name for name in folders if not _UNREAD.match(f"{place}/{name}"))
             for name in (*folders, *sorted(names)):
                 if not _UNREAD.match(f"{place}/{name}"):
@@ -236,9 +239,9 @@ def _spec(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _processes() -> State:
-    """Names of all processes that do not belong to the harness, with their number."""
+    """Names of all lasting processes that do not belong to the harness, with their number."""
     names = Counter(Path(line[0]).name for pid in processes.everything_but_us() if (line := processes.words(pid)))
-    return {f"process {masked(name)}": str(number) for name, number in names.items()}
+    return {f"process {masked(name)}": str(number) for name, number in names.items() if name not in _PASSING}
 
 
 def _network() -> State:
