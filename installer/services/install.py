@@ -97,7 +97,9 @@ class Job:
         needed = any(step.changes for step in plan.steps)
         unfinished = self.runs.unfinished(self.kind)
         if not needed and unfinished is None:
-            return await self.runner.execute(plan, NoJournal())
+            result = await self.runner.execute(plan, NoJournal())
+            self._keep_spec()  # a run may have been killed after its end and before this; else it is there, as it is
+            return result
         resumed = unfinished.run_id if unfinished else ""
         journal = self.runs.begin(self.kind, _digest(self.run.spec), resumed=resumed)
         self._ids = (*(one for one in (resumed,) if one), journal.run_id)

@@ -183,6 +183,8 @@ class KubeconfigFile:
             parts.append(f"context {name} {'replaced' if merged.replaced else 'added'}")
         if merged.current_set:
             parts.append("current-context set")
+        if _is_left_behind(_lock_of(path)):
+            parts.append("the lock of a killed run removed")
         if state is not None and state.mode != PRIVATE:
             parts.append("mode set to 0600")
         if state is not None and self._owner(path, state) not in (None, (state.uid, state.gid)):
@@ -199,7 +201,7 @@ class KubeconfigFile:
     @contextmanager
     def _locked(self, path: Path) -> Iterator[None]:
         """Hold ``NAME.lock`` as kubectl does; ours names its process, so that a killed one is in nobody's way."""
-        lock = path.with_name(f"{path.name}.lock")
+        lock = _lock_of(path)
         taken = self._take(lock, path)
         try:
             yield
@@ -225,6 +227,10 @@ class KubeconfigFile:
                 raise _failed(path, "written", error, "E-KUBECONFIG-005") from error
             else:
                 return True
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock")
 
 
 def _make_lock(lock: Path) -> None:

@@ -124,9 +124,6 @@ class K3sStep:
         elif not self._state.active:
             await services.start("k3s")
             self._started = True
-        if run.bundle:
-            run.installed.bundle = run.bundle.digest
-            run.save()
 
     async def verify(self, run: Run) -> str:
         """Wait until the API is ready, the node is registered and pods may be made."""
@@ -141,6 +138,9 @@ class K3sStep:
                 cause = error.why or error.what
             if not cause:
                 self._preload(run)
+                if run.bundle:  # not in apply: the run after a killed one may have nothing to apply
+                    run.installed.bundle = run.bundle.digest
+                    run.save()
                 return f"API {await (await run.kube()).version()} answers; the node stays NotReady until Cilium runs"
             await asyncio.sleep(0.1)
         raise DeadlineError(

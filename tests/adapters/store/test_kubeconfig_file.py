@@ -254,6 +254,21 @@ def test_a_lock_of_ours_whose_process_was_killed_is_in_nobodys_way(home: Path) -
     assert not lock.exists()
 
 
+def test_a_lock_that_a_killed_run_left_is_a_change_of_its_own(home: Path) -> None:
+    path = written(home)
+    subject = kubeconfigs(home)
+    subject.merge(K3S, None, "beeyard")
+    assert not subject.plan(K3S, None, "beeyard").changed
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    lock = path.with_name("config.lock")
+    lock.write_text(f"beeyard {gone.pid}\n")
+    assert "lock" in subject.plan(K3S, None, "beeyard").summary
+    subject.merge(K3S, None, "beeyard")
+    assert not lock.exists()
+    assert not subject.plan(K3S, None, "beeyard").changed
+
+
 def test_a_lock_of_ours_whose_process_lives_is_respected(home: Path) -> None:
     path = written(home)
     path.with_name("config.lock").write_text(f"beeyard {os.getpid()}\n")
