@@ -30,7 +30,7 @@ _IN_MEMORY = ("/run", "/var/lib/rancher", "/var/lib/kubelet", "/var/log")
 _UNREAD = re.compile(
     r"^(/root/\.(cache|pyenv|config/helm|local/share/uv)|/var/lib/rancher/k3s/(server/db|agent/containerd|data/)|/run/k3s/"
     r"|/var/lib/kubelet/(pods|device-plugins|plugins)|/var/log/(pods|containers)|/run/(netns|kill-matrix|cilium|xtables|mount)"
-    r"|/var/cache|/root/\.kube/cache)"
+    r"|/var/cache|/var/lib/cni/(results|networks)|/root/\.kube/cache)"
 )
 """Places of other programs: data bases, containers, caches."""
 _BY_NAME_ONLY = re.compile(
