@@ -87,7 +87,7 @@ APP_ACTIONS = (
     ),
     Action(
         "app.resume",
-        "Continue the unfinished run",
+        "Continue run",
         "Go on with an install that was killed or did not reach its goal.",
         group="beeyard",
     ),

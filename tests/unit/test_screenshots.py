@@ -20,4 +20,4 @@ async def test_a_picture_is_the_same_every_time_and_needs_no_other_server(tmp_pa
     assert first == second
     assert "font-face" not in first
     assert "cdn" not in first
-    assert "E-POD-003" in first
+    assert "E-DIA-029" in first

@@ -42,5 +42,5 @@ def _story(unfinished: Unfinished) -> str:
     return (
         f"The run {unfinished.record.run_id} {how}{where}. Going on does only what is left: "
         "what was fetched and installed is kept. Else it is offered again at the next start, and at any time by the "
-        "command Continue the unfinished run."
+        "command Continue run."
     )
