@@ -151,7 +151,7 @@ def _stand_still(fault: Fault, site: Site) -> None:
     """Let the fault strike while the install waits right before one of its changes."""
     told = os.open(TOLD, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        while not os.read(told, 100):
+        while not _read(told):
             if site.run.poll() is not None:
                 raise _missed(site.run)
             time.sleep(0.005)
@@ -165,6 +165,14 @@ def _stand_still(fault: Fault, site: Site) -> None:
             os.close(go)
             return
         time.sleep(0.005)
+
+
+def _read(handle: int) -> bytes:
+    """Read what is there; nothing where the other side has opened its end and not written yet."""
+    try:
+        return os.read(handle, 100)
+    except BlockingIOError:
+        return b""
 
 
 class _Events:
