@@ -16,7 +16,7 @@ from installer.adapters.kube.client import KubeClient
 from installer.adapters.kube.opener import Kubeconfigs
 from installer.domain.errors import BeeyardError, UsageError
 from installer.domain.flows.feed import Connected, Disconnected, Flows
-from installer.ports.cluster import PODS, SECRETS, SERVICES
+from installer.ports.cluster import PODS, SECRETS, SERVICES, Kube
 from installer.ports.flows import FlowRequest
 from installer.ports.hubble import PLAIN, RELAY_NAME, Access, Tls
 from installer.services.flows import FeedOptions, FlowFeed
@@ -127,8 +127,8 @@ async def test_without_the_right_to_read_secrets_tls_says_what_is_missing(
     await put_secret(kube, "cilium-ca", ca_crt=ca.certificate)
     credentials = grpc.ssl_server_credentials([(server.key, server.certificate)])
     rules = [{"apiGroups": [""], "resources": ["pods", "services", "pods/portforward"], "verbs": ["*"]}]
-    await grant(kube, "forwards", rules)
-    reader = await opener.open(str(api.kubeconfig("reader")))
+    reader = await opener.open(str(api.user("forwards")))
+    await grant(kube, "forwards", rules, reader)
     async with serve(Observer(), credentials=credentials) as address:
         lead(kubelet, address)
         with pytest.raises(BeeyardError) as caught:
@@ -137,26 +137,22 @@ async def test_without_the_right_to_read_secrets_tls_says_what_is_missing(
         async with open_relay(reader, GrpcHubbles(), NS, given) as hubble:
             assert (await hubble.status()).num_flows == 0
     await reader.close()
-    await revoke(kube, "forwards")
     assert caught.value.code == "E-HUBBLE-012"
     assert "hubble-relay-server-certs" in caught.value.fix
 
 
-async def grant(kube: KubeClient, name: str, rules: list[dict[str, Any]]) -> None:
+async def grant(kube: KubeClient, name: str, rules: list[dict[str, Any]], user: Kube) -> None:
+    """Give the user of this name rights, and wait until the API knows them."""
     metadata = {"name": name}
     group = "rbac.authorization.k8s.io"
-    subjects = [{"kind": "User", "name": "reader", "apiGroup": group}]
+    subjects = [{"kind": "User", "name": name, "apiGroup": group}]
     reference = {"apiGroup": group, "kind": "ClusterRole", "name": name}
     await kube.apply({"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": metadata, "rules": rules})
     binding = {"apiVersion": f"{group}/v1", "kind": "ClusterRoleBinding", "metadata": metadata}
     await kube.apply(binding | {"roleRef": reference, "subjects": subjects})
-
-
-async def revoke(kube: KubeClient, name: str) -> None:
-    from installer.ports.cluster import Resource
-
-    for plural in ("clusterrolebindings", "clusterroles"):
-        await kube.delete(Resource("rbac.authorization.k8s.io/v1", plural, namespaced=False), name)
+    async with asyncio.timeout(30):
+        while not await user.may("get", PODS, namespace=NS):
+            await asyncio.sleep(0.02)
 
 
 async def test_a_forward_that_rbac_forbids(
@@ -164,12 +160,11 @@ async def test_a_forward_that_rbac_forbids(
 ) -> None:
     await put_service(kube)
     await put_pod(kube, "relay-1")
-    await grant(kube, "looks", [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}])
-    reader = await opener.open(str(api.kubeconfig("reader")))
+    reader = await opener.open(str(api.user("looks")))
+    await grant(kube, "looks", [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}], reader)
     with pytest.raises(BeeyardError) as caught:
         await relay_status(reader, GrpcHubbles(), NS)
     await reader.close()
-    await revoke(kube, "looks")
     assert caught.value.code == "E-KUBE-003"
     assert "portforward" in caught.value.what + caught.value.why
 

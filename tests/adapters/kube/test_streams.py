@@ -11,6 +11,7 @@ import pytest
 from installer.adapters.kube.client import KubeClient
 from installer.adapters.kube.opener import Kubeconfigs
 from installer.domain.errors import BeeyardError, DeadlineError, UsageError
+from installer.ports.cluster import PODS
 from tests.support.apiserver import ApiServer
 from tests.support.bare_cluster import BareCluster
 from tests.support.kubelet import Kubelet
@@ -153,12 +154,15 @@ async def test_port_forward_that_rbac_forbids_is_told_at_once(
 ) -> None:
     rule = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}
     role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "sees-pods"}}
-    subject = {"kind": "User", "name": "reader", "apiGroup": "rbac.authorization.k8s.io"}
+    subject = {"kind": "User", "name": "sees-pods", "apiGroup": "rbac.authorization.k8s.io"}
     reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "sees-pods"}
     await kube.apply(role | {"rules": [rule]})
     await kube.apply(role | {"kind": "ClusterRoleBinding", "roleRef": reference, "subjects": [subject]})
-    reader = await opener.open(str(api.kubeconfig("reader")))
+    reader = await opener.open(str(api.user("sees-pods")))
     try:
+        async with asyncio.timeout(30):  # the API server takes a moment to know of new rights
+            while not await reader.may("get", PODS, namespace=NS):
+                await asyncio.sleep(0.02)
         with pytest.raises(BeeyardError) as caught:
             async with reader.port_forward(POD, NS, 4245):
                 pass

@@ -181,8 +181,9 @@ async def test_a_resource_type_may_come_and_go(kube: KubeClient) -> None:
 
 async def test_forbidden_is_told_at_once(api: ApiServer, opener: Kubeconfigs) -> None:
     reader = await opener.open(str(api.kubeconfig("reader")))
-    with pytest.raises(BeeyardError) as caught:
-        await anext(reader.watch([(PODS, "kube-system")]))
+    async with aclosing(reader.watch([(PODS, "kube-system")])) as events:
+        with pytest.raises(BeeyardError) as caught:
+            await anext(events)
     assert caught.value.code == "E-KUBE-003"
     await reader.close()
 

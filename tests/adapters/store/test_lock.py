@@ -91,8 +91,11 @@ def test_a_child_of_the_holder_does_not_keep_it(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as outside:
         with FileLock(tmp_path).hold("one"):
             child = subprocess.Popen(
-                [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, close_fds=False
-            )
+                [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, close_fds=False,
+            )  # fmt: skip
+            assert child.stdout is not None
+            child.stdout.readline()  # it runs: what it does not inherit is closed
         with child, FileLock(tmp_path).hold("two"):
             child.communicate()
         outside.communicate()
