@@ -29,7 +29,7 @@ CHOSEN = (
 
 
 def test_an_install_that_is_interrupted_again_and_again_ends_as_an_undisturbed_one(
-    bundle: Path, tmp_path: Path
+    bundle: Path, bare_host: None, tmp_path: Path
 ) -> None:
     (chain,) = chains([case for case in CASES if case.id in CHOSEN], len(CHOSEN) + 1)
     assert tuple(case.id for case in chain) == CHOSEN

@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import cast
+from typing import Any, cast
 
 from installer.domain.errors import BeeyardError, DeadlineError
 from installer.ports.host import CommandResult
@@ -89,14 +89,26 @@ class LocalProcesses:
         env: Mapping[str, str] | None,
         stdin: bytes | None,
     ) -> asyncio.SubprocessTransport:
-        try:
-            transport, _ = await asyncio.get_running_loop().subprocess_exec(
+        starting = asyncio.ensure_future(
+            asyncio.get_running_loop().subprocess_exec(
                 lambda: output,
                 *argv,
                 env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
                 stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
                 start_new_session=True,
             )
+        )
+        try:
+            transport, _ = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            await _unhurried(starting)
+            if starting.exception() is None:
+                transport = starting.result()[0]
+                try:
+                    await self._end(transport.get_pid(), output)
+                finally:
+                    transport.close()
+            raise
         except OSError as error:
             raise _cannot_run(shown, error) from error
         return transport
@@ -125,7 +137,7 @@ class LocalProcesses:
                     await output.exited.wait()
         finally:
             _signal_group(group, signal.SIGKILL)
-        await output.exited.wait()
+            await _unhurried(asyncio.ensure_future(output.exited.wait()))
 
     def _last_lines(self, *texts: str) -> str:
         lines = [line.rstrip() for text in texts for line in text.splitlines() if line.strip()]
@@ -150,6 +162,13 @@ class LocalProcesses:
             code="E-HOST-002",
             details={"argv": list(result.argv), "rc": result.rc},
         )
+
+
+async def _unhurried(future: asyncio.Future[Any]) -> None:
+    """Wait for what comes soon, however often the waiting is cancelled; its error is for others."""
+    while not future.done():
+        with suppress(asyncio.CancelledError, Exception):
+            await asyncio.shield(future)
 
 
 class _Output(asyncio.SubprocessProtocol):

@@ -154,6 +154,23 @@ async def test_cancellation_ends_the_whole_group(processes: LocalProcesses, tmp_
     await until_gone(pid)
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_cancelled_again_and_again_nothing_is_left(processes: LocalProcesses, turns: int) -> None:
+    before = _children()
+    running = asyncio.ensure_future(processes.run(["sh", "-c", "trap '' TERM; sleep 1000"]))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    while not running.done():
+        running.cancel()
+        await asyncio.sleep(0)
+    assert running.cancelled()
+    assert _children() <= before
+
+
+def _children() -> set[str]:
+    return {pid for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()}
+
+
 async def test_a_daemon_left_behind_does_not_hold_us(processes: LocalProcesses, tmp_path: Path) -> None:
     note = tmp_path / "pid"
     began = time.monotonic()
