@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
+import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -217,9 +219,11 @@ def _read_right(path: Path, digest: str) -> bytes | None:
 
 
 def _keep(path: Path, data: bytes) -> None:
-    partial = path.with_name(f"{path.name}.new")
-    partial.write_bytes(data)
-    partial.replace(path)
+    """Write a manifest; images that share it are pulled at once, so the file on its way has a name of its own."""
+    descriptor, partial = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".new", dir=path.parent)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+    Path(partial).replace(path)
 
 
 def _absent(ref: ImageRef, endpoint: Endpoint) -> BeeyardError:
