@@ -173,8 +173,8 @@ async def test_a_killed_install_is_offered_and_finished(bare_host: None, bundle:
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
     async with real_cockpit() as (app, pilot):
-        await until(pilot, lambda: isinstance(app.screen, Confirm))
-        assert "was killed in step k3s" in " ".join(text_of(app).split())
+        await until(pilot, lambda: "was killed in step k3s" in " ".join(text_of(app).split()))
+        assert isinstance(app.screen, Confirm)
         app.screen.query_one("#yes", Button).press()
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
         await until(pilot, lambda: app.run_host.state is not RunState.RUNNING)
