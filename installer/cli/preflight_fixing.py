@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from installer.cli import output
-from installer.domain.errors import ExitCode, InterruptedRunError, UsageError
+from installer.cli.asking import agreed, confirm
+from installer.domain.errors import ExitCode
 from installer.domain.text import printable
 
 if TYPE_CHECKING:
@@ -33,7 +30,7 @@ async def fix(options: dict[str, Any], examine: Callable[[], Awaitable[Examinati
     for one in planned:
         if options["output_format"] == "text":
             output.talk(shown(one))
-        if options["yes"] or await _agreed("Apply this?"):
+        if options["yes"] or await agreed("Apply this?"):
             await service.apply(one)
             applied.append(one)
     if applied:
@@ -90,10 +87,8 @@ async def undo(options: dict[str, Any]) -> int:
         if not text:
             output.data_json({"applied": [one.to_dict() for one in entries]})
         return ExitCode.OK
-    if entries and not options["yes"] and not await _agreed("Put back what was there before?"):
-        raise InterruptedRunError(
-            "nothing was changed", why="You did not agree.", fix="Run it again when you want.", code="E-CLI-003"
-        )
+    if entries and not options["yes"]:
+        await confirm("Put back what was there before?")
     undone = await service.undo()
     left = [one for one in undone if one.left]
     if text:
@@ -104,15 +99,3 @@ async def undo(options: dict[str, Any]) -> int:
     else:
         output.data_json({"undone": [one.to_dict() for one in undone], "left": len(left)})
     return ExitCode.FAILED if left else ExitCode.OK
-
-
-async def _agreed(question: str) -> bool:
-    """Ask on the terminal; without one there is nobody to ask."""
-    if not sys.stdin.isatty():
-        raise UsageError(
-            "there is no terminal to ask on",
-            why="Standard input is no terminal.",
-            fix="Add --yes, or --dry-run to look only.",
-            code="E-CLI-002",
-        )
-    return await asyncio.to_thread(click.confirm, question, default=False, err=True)

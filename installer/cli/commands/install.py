@@ -11,10 +11,11 @@ from typing import Any
 import click
 
 from installer.cli import output
+from installer.cli.asking import confirm
 from installer.cli.options import config_options, examples, output_option
 from installer.cli.render_events import Renderer, renderer
 from installer.domain.config_layers import Layer, Resolved, nest
-from installer.domain.errors import BeeyardError, ExitCode, InterruptedRunError, UsageError
+from installer.domain.errors import BeeyardError, ExitCode, UsageError
 from installer.domain.plan_text import plan_text
 from installer.services import config
 
@@ -94,29 +95,13 @@ async def _install(resolved: Resolved, options: dict[str, Any], show: Renderer) 
         needed = bool(plan.changes)
         if needed and not options["yes"]:
             output.talk(plan_text(plan))
-            await confirm()
+            await confirm("Go ahead?")
         elif options["output_format"] == "text":
             for warning in plan.warnings:
                 output.talk(f"warning: {warning}")
         result = await job.execute(plan)
     show.end(resolved.document.spec, result)
     return ExitCode.OK
-
-
-async def confirm() -> None:
-    """Ask on the terminal; without one there is nobody to ask."""
-    if not sys.stdin.isatty():
-        raise UsageError(
-            "there is no terminal to ask on",
-            why="Standard input is no terminal.",
-            fix="Add --yes, or --dry-run to look only.",
-            code="E-CLI-002",
-        )
-    answer = await asyncio.to_thread(click.confirm, "Go ahead?", default=False, err=True)
-    if not answer:
-        raise InterruptedRunError(
-            "nothing was changed", why="You did not agree.", fix="Run it again when you want.", code="E-CLI-003"
-        )
 
 
 def run_to_end(work: Any, show: Renderer) -> int:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from installer.cli import output
+from installer.cli.asking import confirm
 from installer.cli.commands.install import run_to_end
 from installer.cli.options import examples, output_option
 from installer.cli.render_events import renderer
-from installer.domain.errors import ExitCode, InterruptedRunError, UsageError
+from installer.domain.errors import ExitCode, UsageError
 from installer.domain.plan_text import plan_text
 from installer.domain.text import printable
 
@@ -68,7 +67,8 @@ async def _undo(wanted: str, options: dict[str, Any], show: Renderer) -> int:
             return ExitCode.OK
         if needed and not options["yes"]:
             output.talk(_text(plan, job))
-            await _confirm(job)
+            question = "Take the cluster off this host?" if job.whole is not None else "Take the run back?"
+            await confirm(question)
         if needed:
             await job.execute(plan)
     show.close()
@@ -100,19 +100,3 @@ def _text(plan: Plan, job: UndoJob) -> str:
 def _ending(job: UndoJob, *, needed: bool) -> str:
     head = f"Run {job.target.run_id} is taken back." if needed else "Nothing to take back: all is as it was."
     return printable("\n".join([head, *(f"  stays: {line}" for line in job.kept)]))
-
-
-async def _confirm(job: UndoJob) -> None:
-    """Ask on the terminal; without one there is nobody to ask."""
-    if not sys.stdin.isatty():
-        raise UsageError(
-            "there is no terminal to ask on",
-            why="Standard input is no terminal.",
-            fix="Add --yes, or --dry-run to look only.",
-            code="E-CLI-002",
-        )
-    what = "Take the cluster off this host?" if job.whole is not None else "Take the run back?"
-    if not await asyncio.to_thread(click.confirm, what, default=False, err=True):
-        raise InterruptedRunError(
-            "nothing was changed", why="You did not agree.", fix="Run it again when you want.", code="E-CLI-003"
-        )

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from installer.cli import output
+from installer.cli.asking import confirm
 from installer.cli.commands.install import run_to_end
 from installer.cli.options import examples, output_option
 from installer.cli.render_events import renderer
-from installer.domain.errors import ExitCode, InterruptedRunError, UsageError
+from installer.domain.errors import ExitCode, UsageError
 from installer.domain.plan_text import plan_text
 from installer.domain.text import printable
 
@@ -144,7 +143,7 @@ async def _uninstall(options: dict[str, Any], show: Renderer) -> int:
             return ExitCode.OK
         if needed and not options["yes"]:
             output.talk(_text(plan, job))
-            await _confirm()
+            await confirm("Take the cluster off this host?")
         if needed:
             await job.execute(plan)
     show.close()
@@ -186,18 +185,3 @@ def _ending(job: UninstallJob) -> str:
 def _outlive_the_terminal() -> None:
     """Go on when the terminal goes: half an uninstall is worse than one that nobody watches."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-
-async def _confirm() -> None:
-    """Ask on the terminal; without one there is nobody to ask."""
-    if not sys.stdin.isatty():
-        raise UsageError(
-            "there is no terminal to ask on",
-            why="Standard input is no terminal.",
-            fix="Add --yes, or --dry-run to look only.",
-            code="E-CLI-002",
-        )
-    if not await asyncio.to_thread(click.confirm, "Take the cluster off this host?", default=False, err=True):
-        raise InterruptedRunError(
-            "nothing was changed", why="You did not agree.", fix="Run it again when you want.", code="E-CLI-003"
-        )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from installer.cli import output
-from installer.cli.commands.install import confirm, run_to_end
+from installer.cli.asking import confirm
+from installer.cli.commands.install import run_to_end
 from installer.cli.options import examples, output_option
 from installer.cli.render_events import Renderer, renderer
 from installer.domain.config_layers import from_set
@@ -120,7 +121,7 @@ async def _carry_out(
             return ExitCode.OK
         if not options["yes"]:
             output.talk("\n".join([plan_text(plan), "", path_text(outlook.hops)]))
-            await confirm()
+            await confirm("Go ahead?")
         elif not as_json:
             output.talk(path_text(outlook.hops))
             for warning in plan.warnings:

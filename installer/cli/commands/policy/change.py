@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import click
 
 from installer.cli import output
+from installer.cli.asking import agreed
 from installer.cli.commands.policy.common import (
     file_option,
     opened,
@@ -171,11 +171,7 @@ def _guard(world: World, edits: Sequence[Edit]) -> None:
 
 
 async def _agree() -> None:
-    if not sys.stdin.isatty():
-        raise UsageError(
-            "there is no terminal to ask on", fix="Add --yes, or `policy diff` to look only.", code="E-CLI-002"
-        )
-    if not await asyncio.to_thread(click.confirm, "Apply?", default=False, err=True):
+    if not await agreed("Apply?", why="", fix="Add --yes, or `policy diff` to look only."):
         raise InterruptedRunError("nothing was changed", why="You did not agree.", code="E-CLI-003")
 
 
