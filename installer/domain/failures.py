@@ -9,13 +9,14 @@ from installer.domain.errors import BeeyardError
 
 def telling(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the failure of a group that says most: an error of ours, else the first."""
-    leaves = list(_leaves(group))
-    return next((error for error in leaves if isinstance(error, BeeyardError)), leaves[0])
+    failures = list(leaves(group))
+    return next((error for error in failures if isinstance(error, BeeyardError)), failures[0])
 
 
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    """Return the failures of a group and of the groups in it, in order."""
     for error in group.exceptions:
         if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
+            yield from leaves(error)
         else:
             yield error

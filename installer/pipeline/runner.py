@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from installer.domain.errors import BeeyardError, ConnectError, TemporaryError
 from installer.domain.events import PlanMade, RunFinished, StepDone, StepFailed, StepStarted
+from installer.domain.failures import leaves
 from installer.domain.plan import Plan, StepPlan
 from installer.pipeline.book import Book
 from installer.pipeline.cover import Cover
@@ -85,7 +86,7 @@ class Runner:
                     await self._step(step, plan, journal)
             ok = True
         except BaseExceptionGroup as errors:
-            error = next(_leaves(errors))
+            error = next(leaves(errors))
             await self._explain(error)
             if run.options.undo_on_failure:
                 await self.undo(journal)
@@ -206,11 +207,3 @@ class Runner:
                 self._run.log(f"{step.title}: taken back")
             except BeeyardError as error:
                 self._run.log(f"{step.title}: could not be taken back: {error.what}. {error.fix}", "warning")
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
