@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from installer.adapters.bpf.proof import prove
 from installer.adapters.host import facts
@@ -23,14 +23,15 @@ from installer.adapters.store.runlog import FileRunLog
 from installer.domain import proxy
 from installer.domain.preflight import HostFacts
 from installer.domain.redact import Redactor
+from installer.domain.releases import Releases
 from installer.domain.spec import ClusterSpec
 from installer.pipeline.chart_values import load_releases
 from installer.pipeline.run import Tools
 from installer.ports.host import Processes, ServiceKind
-from installer.ports.store import RunLog
+from installer.ports.store import RunLock, RunStore
 from installer.services import proofs
 from installer.services.explain import explain
-from installer.services.install import InstallService
+from installer.services.install import InstallService, MakeTools, OpenLog
 from installer.wiring.cluster import LazyHubbles, LazyKubes, network_proof
 from installer.wiring.guard import guard_service
 from installer.wiring.sources import ReleaseSources
@@ -98,19 +99,32 @@ async def tools(spec: ClusterSpec, environment: Mapping[str, str], redactor: Red
         )
 
 
-def install_service() -> InstallService:
-    """Return the service that installs."""
-    redactor = Redactor()
+class Parts(TypedDict):
+    """What every service that changes this host works with."""
 
-    def open_log(run_id: str) -> RunLog:
-        return FileRunLog(run_id, redactor, fallback=STATE / "runs" / run_id)
+    tools: MakeTools
+    table: Releases
+    runs: RunStore
+    open_log: OpenLog
+    lock: RunLock
 
-    return InstallService(
+
+def parts(redactor: Redactor) -> Parts:
+    """Build what every service that changes this host works with."""
+    return Parts(
         tools=lambda spec, environment: tools(spec, environment, redactor),
         table=load_releases(asset),
         runs=FileRunStore(STATE, redactor=redactor),
-        open_log=open_log,
+        open_log=lambda run_id: FileRunLog(run_id, redactor, fallback=STATE / "runs" / run_id),
         lock=FileLock(STATE),
+    )
+
+
+def install_service() -> InstallService:
+    """Return the service that installs."""
+    redactor = Redactor()
+    return InstallService(
+        **parts(redactor),
         redactor=redactor,
         read_current=lambda: LocalFiles().read(STATE / "cluster.yaml"),
         read=LocalFiles().read,

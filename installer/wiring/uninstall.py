@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from installer.adapters.bpf.residue import BpfArea
 from installer.adapters.host.files import LocalFiles
@@ -13,18 +12,12 @@ from installer.adapters.host.residue.firewall import FirewallArea
 from installer.adapters.host.residue.network import NetworkArea
 from installer.adapters.host.residue.programs import ProgramArea
 from installer.adapters.host.residue.system import SystemArea
-from installer.adapters.store.assets import asset
 from installer.adapters.store.host_memory import FileMemory
-from installer.adapters.store.journal import FileRunStore
 from installer.adapters.store.kubeconfig_area import KubeconfigArea
-from installer.adapters.store.lock import FileLock
-from installer.adapters.store.runlog import FileRunLog
 from installer.domain.redact import Redactor
 from installer.domain.residue.scope import Choice
-from installer.pipeline.chart_values import load_releases
 from installer.pipeline.run import Run, Tools
 from installer.ports.residue import Area
-from installer.ports.store import RunLog
 from installer.services.host_look import FirstLook
 from installer.services.uninstall import Uninstall
 from installer.wiring import install
@@ -47,27 +40,19 @@ def areas(tools: Tools, choice: Choice, memory: FileMemory, *, deep: bool = Fals
     ]
 
 
-def uninstall_service(state: Path = install.STATE) -> Uninstall:
+def uninstall_service() -> Uninstall:
     """Return the service that uninstalls."""
-    redactor = Redactor()
-    memory = FileMemory(state, LocalFiles())
-
-    def open_log(run_id: str) -> RunLog:
-        return FileRunLog(run_id, redactor, fallback=state / "runs" / run_id)
+    memory = FileMemory(install.STATE, LocalFiles())
 
     def all_areas(tools: Tools, choice: Choice) -> Sequence[Area]:
         return areas(tools, choice, memory)
 
     return Uninstall(
-        tools=lambda spec, environment: install.tools(spec, environment, redactor),
-        table=load_releases(asset),
-        runs=FileRunStore(state, redactor=redactor),
-        open_log=open_log,
-        lock=FileLock(state),
+        **install.parts(Redactor()),
         memory=memory,
         areas=all_areas,
         guarding=guard_service,
-        state_dir=state,
+        state_dir=install.STATE,
     )
 
 
