@@ -8,7 +8,6 @@ async with install.open(spec, options, emit) as job:
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -22,7 +21,6 @@ import installer
 from installer.domain import installed
 from installer.domain.config_layers import Layer, resolve
 from installer.domain.errors import BeeyardError, RefusedError
-from installer.domain.events import Event, RunStarted
 from installer.domain.plan import Plan
 from installer.domain.redact import Redactor
 from installer.domain.releases import Releases
@@ -39,7 +37,8 @@ from installer.pipeline.steps.kubeconfig import KubeconfigStep
 from installer.pipeline.steps.proofs import PreflightStep, ReadyStep, VerifyStep
 from installer.ports.guard import Guarding
 from installer.ports.host import FileState
-from installer.ports.store import Journal, RunLock, RunLog, RunRecord, RunStore
+from installer.ports.store import Journal, RunLock, RunRecord, RunStore
+from installer.services.logged import LoggedRun, OpenLog
 
 
 def install_steps() -> list[Step]:
@@ -65,14 +64,6 @@ RECORDS = ("installed.json", "cluster.yaml")
 """Our own records of what was installed, in the state folder."""
 
 
-class OpenLog(Protocol):
-    """Opens the log file of a run."""
-
-    def __call__(self, run_id: str) -> RunLog:
-        """Return the log."""
-        ...
-
-
 @dataclass(slots=True)
 class Job:
     """One run, opened under the lock."""
@@ -80,10 +71,9 @@ class Job:
     runner: Runner
     run: Run
     runs: RunStore
-    open_log: OpenLog
+    logged: LoggedRun
     kind: str
     cover: Cover | None = None
-    log: RunLog | None = None
     _ids: tuple[str, ...] = ()
 
     async def plan(self) -> Plan:
@@ -105,16 +95,11 @@ class Job:
         self._ids = (*(one for one in (resumed,) if one), journal.run_id)
         self._keep_goal(journal)
         self._keep_records(journal)
-        self.log = self.open_log(journal.run_id)
-        self.run.emit(RunStarted(self.run.tools.now(), journal.run_id, str(self.log.path), resumed))
-        if unfinished is not None:
-            self._tell_of(unfinished)
-        try:
+        with self.logged.begun(journal.run_id, resumed):
+            if unfinished is not None:
+                self._tell_of(unfinished)
             async with self.run.tools.remember(self.run):
                 result = await self.runner.execute(plan, journal)
-        except BeeyardError as error:
-            error.details.setdefault("log", str(self.log.path))
-            raise
         self._keep_spec()
         return result
 
@@ -124,11 +109,6 @@ class Job:
         journal.append("undoes", runs=list(self._ids))
         await self.runner.undo(journal)
         journal.end(ok=True)
-
-    def note(self, event: Event) -> None:
-        """Write an event to the log of the run."""
-        if self.log is not None:
-            self.log.write(json.dumps(event.to_dict(), default=str))
 
     def _keep_goal(self, journal: Journal) -> None:
         """Keep what this run is to bring about, so that it can be gone on with if it is killed."""
@@ -268,9 +248,7 @@ class InstallService:
                 try:
                     yield job
                 finally:
-                    await job.run.forget_kube()
-                    if job.log is not None:
-                        job.log.close()
+                    await job.logged.close()
 
     def _job(
         self, spec: ClusterSpec, options: Options, emit: Emit, tools: Tools, steps: Sequence[Step], kind: str
@@ -287,14 +265,7 @@ class InstallService:
         )
         guarding = self.guarding(options.environment, lambda text: run.log(text, "warning"))
         cover = Cover(guarding, run) if guarding is not None else None
-        job = Job(Runner(steps, run, cover), run, self.runs, self.open_log, kind, cover)
-
-        def both(event: Event) -> None:
-            emit(event)
-            job.note(event)
-
-        run.emit = both
-        return job
+        return Job(Runner(steps, run, cover), run, self.runs, LoggedRun(run, self.open_log), kind, cover)
 
     def current_spec(self, state_dir: Path) -> ClusterSpec:
         """Return the specification that the cluster of this host was last brought to.

@@ -10,8 +10,7 @@ the same again goes on: every step looks at what is there.
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,6 @@ import yaml
 from installer.domain import installed
 from installer.domain.config_layers import Layer, resolve
 from installer.domain.errors import BeeyardError, RefusedError
-from installer.domain.events import Event, RunStarted
 from installer.domain.plan import Plan
 from installer.domain.releases import Releases
 from installer.domain.residue.scope import Choice
@@ -31,8 +29,9 @@ from installer.pipeline.cover import Cover
 from installer.pipeline.run import Emit, Options, Run, Step, Tools
 from installer.pipeline.runner import Runner
 from installer.pipeline.steps.undoing import FilesBackStep, ReadyAgainStep, ReleasesBackStep, RestartStep
-from installer.ports.store import RunLock, RunLog, RunRecord, RunStore
+from installer.ports.store import RunLock, RunRecord, RunStore
 from installer.services.install import RECORDS, MakeGuarding, MakeTools, require_root
+from installer.services.logged import LoggedRun, OpenLog
 from installer.services.runs import chain, changes_in, find, undone_by
 from installer.services.uninstall import Uninstall, UninstallJob
 
@@ -80,11 +79,9 @@ class UndoJob:
     kept: list[str] = field(default_factory=list)
     whole: UninstallJob | None = None
     runner: Runner | None = None
-    run: Run | None = None
     cover: Cover | None = None
     runs: RunStore | None = None
-    open_log: Callable[[str], RunLog] | None = None
-    log: RunLog | None = None
+    logged: LoggedRun | None = None
 
     async def plan(self) -> Plan:
         """Look at the host and say what goes back."""
@@ -109,27 +106,16 @@ class UndoJob:
             await self.whole.execute(plan)
             return
         assert self.runner is not None
-        assert self.run is not None
         assert self.runs is not None
-        assert self.open_log is not None
+        assert self.logged is not None
         if self.cover is not None:
             await self.cover.settle()
         unfinished = self.runs.unfinished("undo")
         resumed = unfinished.run_id if unfinished else ""
         journal = self.runs.begin("undo", "", resumed=resumed)
         journal.append("undoes", runs=self.target.ids)
-        self.log = self.open_log(journal.run_id)
-        self.run.emit(RunStarted(self.run.tools.now(), journal.run_id, str(self.log.path), resumed))
-        try:
+        with self.logged.begun(journal.run_id, resumed):
             await self.runner.execute(plan, journal)
-        except BeeyardError as error:
-            error.details.setdefault("log", str(self.log.path))
-            raise
-
-    def note(self, event: Event) -> None:
-        """Write an event to the log of the run."""
-        if self.log is not None:
-            self.log.write(json.dumps(event.to_dict(), default=str))
 
 
 @dataclass(slots=True)
@@ -150,7 +136,7 @@ class UndoService:
     tools: MakeTools
     table: Releases
     runs: RunStore
-    open_log: Callable[[str], RunLog]
+    open_log: OpenLog
     lock: RunLock
     uninstall: Uninstall
     guarding: MakeGuarding = lambda *_: None
@@ -203,10 +189,8 @@ class UndoService:
                 try:
                     yield job
                 finally:
-                    if job.run is not None:
-                        await job.run.forget_kube()
-                    if job.log is not None:
-                        job.log.close()
+                    if job.logged is not None:
+                        await job.logged.close()
 
     def _wanted(self, wanted: str, records: Sequence[RunRecord]) -> RunRecord:
         run_id = find(wanted, self.runs.ids())
@@ -232,14 +216,7 @@ class UndoService:
         cover = Cover(guarding, run, RISKS) if guarding is not None else None
         kept: list[str] = []
         runner = Runner(self._steps(target, kept), run, cover)
-        job = UndoJob(target, kept, None, runner, run, cover, self.runs, self.open_log)
-
-        def both(event: Event) -> None:
-            emit(event)
-            job.note(event)
-
-        run.emit = both
-        return job
+        return UndoJob(target, kept, None, runner, cover, self.runs, LoggedRun(run, self.open_log))
 
     def _steps(self, target: Target, kept: list[str]) -> list[Step]:
         """Return the steps; our own records come last, so that one that is killed is still known as what it is."""

@@ -11,7 +11,6 @@ host as it is.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -22,7 +21,6 @@ import yaml
 from installer.domain import installed
 from installer.domain.config_layers import Layer, resolve
 from installer.domain.errors import BeeyardError, RefusedError
-from installer.domain.events import Event, RunStarted
 from installer.domain.plan import Plan
 from installer.domain.releases import Releases
 from installer.domain.residue.inventory import Inventory, Kind
@@ -37,9 +35,10 @@ from installer.pipeline.steps.removal.cluster import ClusterStep
 from installer.pipeline.steps.removal.context import Removal, take
 from installer.pipeline.steps.removal.service import ServiceStep
 from installer.ports.residue import Area, HostMemory
-from installer.ports.store import RunLock, RunLog, RunStore
+from installer.ports.store import RunLock, RunStore
 from installer.services.guard import GuardService
 from installer.services.install import MakeTools, require_root
+from installer.services.logged import LoggedRun, OpenLog
 
 NETWORK = (
     Kind.BPF, Kind.QDISC, Kind.RULE, Kind.ROUTE, Kind.LINK, Kind.ADDRESS, Kind.IPTABLES_RULE, Kind.IPTABLES_CHAIN,
@@ -72,16 +71,14 @@ class UninstallJob:
         run: what the steps share.
         removal: what is known of the cluster.
         runs: journals.
-        open_log: opens the log.
-        log: the log, once it goes on.
+        logged: its log.
     """
 
     runner: Runner
     run: Run
     removal: Removal
     runs: RunStore
-    open_log: Callable[[str], RunLog]
-    log: RunLog | None = None
+    logged: LoggedRun
     _report: Report = field(default_factory=lambda: Report(judge(None, Inventory(), Scope())))
 
     @property
@@ -111,18 +108,14 @@ class UninstallJob:
         Raises:
             InterruptedRunError: ``E-UNINSTALL-004`` something could not be cleared; running again goes on.
         """
-        removal, run = self.removal, self.run
-        resumed = self.runs.unfinished("uninstall")
+        removal = self.removal
+        unfinished = self.runs.unfinished("uninstall")
+        resumed = unfinished.run_id if unfinished else ""
         removal.memory.keep_goal({"scope": removal.scope.to_dict(), "choice": removal.choice.to_dict()})
-        journal = self.runs.begin("uninstall", "", resumed=resumed.run_id if resumed else "")
-        self.log = self.open_log(journal.run_id)
-        run.emit(RunStarted(run.tools.now(), journal.run_id, str(self.log.path), resumed.run_id if resumed else ""))
-        try:
+        journal = self.runs.begin("uninstall", "", resumed=resumed)
+        with self.logged.begun(journal.run_id, resumed):
             result = await self.runner.execute(plan, journal)
             await self._end()
-        except BeeyardError as error:
-            error.details.setdefault("log", str(self.log.path))
-            raise
         return result
 
     async def _end(self) -> None:
@@ -136,11 +129,6 @@ class UninstallJob:
         removal.memory.close(now, removal.scope.keep)
         if removal.choice.purge:
             removal.memory.purge()
-
-    def note(self, event: Event) -> None:
-        """Write an event to the log of the run."""
-        if self.log is not None:
-            self.log.write(json.dumps(event.to_dict(), default=str))
 
 
 @dataclass(slots=True)
@@ -162,7 +150,7 @@ class Uninstall:
     tools: MakeTools
     table: Releases
     runs: RunStore
-    open_log: Callable[[str], RunLog]
+    open_log: OpenLog
     lock: RunLock
     memory: HostMemory
     areas: MakeAreas
@@ -195,9 +183,7 @@ class Uninstall:
                 try:
                     yield job
                 finally:
-                    await job.run.forget_kube()
-                    if job.log is not None:
-                        job.log.close()
+                    await job.logged.close()
 
     async def _job(
         self, spec: ClusterSpec, choice: Choice, emit: Emit, tools: Tools, environment: Mapping[str, str]
@@ -222,13 +208,7 @@ class Uninstall:
             installed=installed.load(record.data if record else None, "installed.json"),
             table=self.table,
         )
-        job = UninstallJob(Runner(removal_steps(removal), run), run, removal, self.runs, self.open_log)
-
-        def both(event: Event) -> None:
-            emit(event)
-            job.note(event)
-
-        run.emit = both
+        job = UninstallJob(Runner(removal_steps(removal), run), run, removal, self.runs, LoggedRun(run, self.open_log))
         await self._guard(job, environment)
         return job
 

@@ -31,7 +31,8 @@ from installer.ports.host import Processes, ServiceKind
 from installer.ports.store import RunLock, RunStore
 from installer.services import proofs
 from installer.services.explain import explain
-from installer.services.install import InstallService, MakeTools, OpenLog
+from installer.services.install import InstallService, MakeTools
+from installer.services.logged import OpenLog
 from installer.wiring.cluster import LazyHubbles, LazyKubes, network_proof
 from installer.wiring.guard import guard_service
 from installer.wiring.sources import ReleaseSources
