@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from installer.domain import installed
 from installer.domain.diagnosis import Diagnosis
 from installer.domain.errors import BeeyardError
 from installer.domain.events import Event, LogLine, StepProgress
@@ -20,7 +21,7 @@ from installer.pipeline.book import Book
 from installer.pipeline.chart_values import chart_release
 from installer.ports.cluster import Kube, Kubes
 from installer.ports.helm import Helm, Release
-from installer.ports.host import Files, HostProbe, Processes, ServiceManager
+from installer.ports.host import Files, FileState, HostProbe, Processes, ServiceManager
 from installer.ports.kubeconfig import UserKubeconfigs
 from installer.ports.sources import Bundle, Sources
 from installer.ports.web import Downloader
@@ -111,6 +112,13 @@ class Artifacts:
         """Wait for everything."""
         for task in list(self._tasks.values()):
             await asyncio.shield(task)
+
+
+def read_installed(read: Callable[[Path], FileState | None], state_dir: Path, name: str = "") -> Installed:
+    """Return what earlier runs wrote down; an error calls the file ``name``, or by its path where that is empty."""
+    path = state_dir / "installed.json"
+    record = read(path)
+    return installed.load(record.data if record else None, name or str(path))
 
 
 @dataclass(slots=True)

@@ -18,7 +18,6 @@ from typing import Any, Protocol
 import yaml
 
 import installer
-from installer.domain import installed
 from installer.domain.config_layers import Layer, resolve
 from installer.domain.errors import BeeyardError, RefusedError
 from installer.domain.plan import Plan
@@ -28,7 +27,7 @@ from installer.domain.spec import ClusterSpec
 from installer.pipeline import kept_spec
 from installer.pipeline.book import Book
 from installer.pipeline.cover import Cover
-from installer.pipeline.run import Emit, Options, Run, Step, Tools
+from installer.pipeline.run import Emit, Options, Run, Step, Tools, read_installed
 from installer.pipeline.runner import Result, Runner
 from installer.pipeline.steps.cilium import CiliumStep, HubbleStep
 from installer.pipeline.steps.fetch import FetchStep
@@ -253,14 +252,12 @@ class InstallService:
     def _job(
         self, spec: ClusterSpec, options: Options, emit: Emit, tools: Tools, steps: Sequence[Step], kind: str
     ) -> Job:
-        path = options.state_dir / "installed.json"
-        record = tools.files.read(path)
         run = Run(
             spec=spec,
             options=options,
             tools=tools,
             emit=emit,
-            installed=installed.load(record.data if record else None, str(path)),
+            installed=read_installed(tools.files.read, options.state_dir),
             table=self.table,
         )
         guarding = self.guarding(options.environment, lambda text: run.log(text, "warning"))

@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from installer.domain import installed
 from installer.domain.config_layers import Layer, from_environment, resolve
 from installer.domain.errors import BeeyardError, UsageError
 from installer.domain.events import Event
+from installer.domain.installed import Installed
 from installer.domain.plan import Plan
 from installer.domain.preflight import Level
 from installer.domain.setup import export
@@ -27,7 +27,7 @@ from installer.domain.setup.note import Note
 from installer.domain.setup.reading import registry_of
 from installer.domain.spec import ClusterSpec
 from installer.pipeline.cluster_there import cluster_facts
-from installer.pipeline.run import Options, Tools
+from installer.pipeline.run import Options, Tools, read_installed
 from installer.ports.host import Files
 from installer.services.install import InstallService
 
@@ -113,15 +113,13 @@ class SetupService:
                 facts = replace(facts, cluster=await cluster_facts(tools.kubes, KUBECONFIG))
             return Look(facts, ours=bool(record.service), k3s_version=record.k3s_version)
 
-    def _installed(self, tools: Tools) -> installed.Installed:
-        path = self.state_dir / "installed.json"
+    def _installed(self, tools: Tools) -> Installed:
         try:
-            record = tools.files.read(path)
-            return installed.load(record.data if record else None, str(path))
+            return read_installed(tools.files.read, self.state_dir)
         except BeeyardError:
             if self.root:
                 raise
-            return installed.Installed(service="k3s")  # it is root's alone, but it is there
+            return Installed(service="k3s")  # it is root's alone, but it is there
 
     async def find(self, spec: ClusterSpec, look: Look, *, allow_unsupported: bool = False) -> Found:
         """Ask the sources for what would be installed; what fails becomes notes, by question."""

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import yaml
 
-from installer.domain import installed
 from installer.domain.config_layers import Layer, resolve
 from installer.domain.errors import BeeyardError, RefusedError
 from installer.domain.plan import Plan
@@ -26,7 +25,7 @@ from installer.domain.residue.scope import Choice
 from installer.domain.spec import ClusterSpec
 from installer.domain.undo import Changes, FileBefore
 from installer.pipeline.cover import Cover
-from installer.pipeline.run import Emit, Options, Run, Step, Tools
+from installer.pipeline.run import Emit, Options, Run, Step, Tools, read_installed
 from installer.pipeline.runner import Runner
 from installer.pipeline.steps.undoing import FilesBackStep, ReadyAgainStep, ReleasesBackStep, RestartStep
 from installer.ports.store import RunLock, RunRecord, RunStore
@@ -202,13 +201,12 @@ class UndoService:
     async def _job(
         self, target: Target, spec: ClusterSpec, tools: Tools, emit: Emit, environment: Mapping[str, str]
     ) -> UndoJob:
-        record = tools.files.read(self.state_dir / "installed.json")
         run = Run(
             spec=spec,
             options=Options(state_dir=self.state_dir, environment=environment),
             tools=tools,
             emit=emit,
-            installed=installed.load(record.data if record else None, "installed.json"),
+            installed=read_installed(tools.files.read, self.state_dir, "installed.json"),
             table=self.table,
             helm_binary=await self._helm(spec, tools),
         )

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import yaml
 
-from installer.domain import installed
 from installer.domain.config_layers import Layer, resolve
 from installer.domain.errors import BeeyardError, RefusedError
 from installer.domain.plan import Plan
@@ -28,7 +27,7 @@ from installer.domain.residue.judge import judge
 from installer.domain.residue.report import AGAIN, ANYWAY, Kept, Report
 from installer.domain.residue.scope import Choice, Scope, choice_from_dict, from_dict, scope_of
 from installer.domain.spec import ClusterSpec
-from installer.pipeline.run import Emit, Options, Run, Step, Tools
+from installer.pipeline.run import Emit, Options, Run, Step, Tools, read_installed
 from installer.pipeline.runner import Result, Runner
 from installer.pipeline.steps.removal.areas import AreaStep, not_clean
 from installer.pipeline.steps.removal.cluster import ClusterStep
@@ -199,13 +198,12 @@ class Uninstall:
         if not scope.known and not choice.force:
             await _refuse_foreign(removal)
         removal.kept += self._kept(removal)
-        record = tools.files.read(self.state_dir / "installed.json")
         run = Run(
             spec=spec,
             options=Options(state_dir=self.state_dir, environment=environment),
             tools=tools,
             emit=emit,
-            installed=installed.load(record.data if record else None, "installed.json"),
+            installed=read_installed(tools.files.read, self.state_dir, "installed.json"),
             table=self.table,
         )
         job = UninstallJob(Runner(removal_steps(removal), run), run, removal, self.runs, LoggedRun(run, self.open_log))
@@ -234,8 +232,7 @@ class Uninstall:
         return scope, choice
 
     def _scope(self, tools: Tools, spec: ClusterSpec) -> Scope:
-        record = tools.files.read(self.state_dir / "installed.json")
-        ours = installed.load(record.data if record else None, str(self.state_dir / "installed.json"))
+        ours = read_installed(tools.files.read, self.state_dir)
         dumped = spec.model_dump(by_alias=True)
         scope = scope_of(ours, dumped, state_dir=str(self.state_dir), arrived=self.memory.arrived())
         known = scope.known or self.memory.stands() or bool(self.memory.kept_data())

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from installer.domain import installed
 from installer.domain.cilium_values import merge
 from installer.domain.config_layers import Layer
 from installer.domain.errors import BeeyardError, RefusedError, UsageError
@@ -22,7 +21,7 @@ from installer.domain.plan import Plan
 from installer.domain.upgrade import state as upgrade_state
 from installer.domain.upgrade.path import Versions
 from installer.domain.upgrade.state import UpgradeState, as_hop, is_rolling_back
-from installer.pipeline.run import Emit, Options, Step
+from installer.pipeline.run import Emit, Options, Step, read_installed
 from installer.pipeline.runner import Result
 from installer.pipeline.steps.kubeconfig import KubeconfigStep
 from installer.pipeline.steps.proofs import ReadyStep
@@ -160,14 +159,14 @@ class UpgradeService:
 
     def _now(self, state_dir: Path) -> tuple[Versions, UpgradeState | None]:
         """Return what runs; an open hop counts as not done, whatever of it was done already."""
-        path, record = state_dir / STATE_FILE, state_dir / "installed.json"
-        kept, found = self.install.read(path), self.install.read(record)
+        path = state_dir / STATE_FILE
+        kept = self.install.read(path)
         state = upgrade_state.load(kept.data if kept else None, str(path))
-        facts = installed.load(found.data if found else None, str(record))
+        facts = read_installed(self.install.read, state_dir)
         if not facts.k3s_version or not facts.chart_version:
             raise RefusedError(
                 "beeyard has not finished an install here",
-                why=f"{record} names no version of {'k3s' if not facts.k3s_version else 'Cilium'}.",
+                why=f"{state_dir}/installed.json names no version of {'k3s' if not facts.k3s_version else 'Cilium'}.",
                 fix="Run `beeyard install` first.",
                 code="E-INSTALL-001",
             )
