@@ -1,4 +1,4 @@
-/* What the tap's programs share: keys, values and events. The layouts are read by installer/adapters/bpf/child/layout.py. */
+/* What the tap's programs share: keys, values and events. The layouts are read by installer/adapters/bpf/child/drain.py. */
 #ifndef BEEYARD_TAP_H
 #define BEEYARD_TAP_H
 #include <uapi/linux/bpf.h>

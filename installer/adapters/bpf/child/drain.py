@@ -15,7 +15,7 @@ from installer.adapters.bpf.child.program import Loaded
 
 Row = list[Any]
 
-_FLOW = struct.Struct("=QQQQQQQII16sBB14x")
+_FLOW = struct.Struct("=QQQIBB2xQQQII16s8x")
 _DROP = struct.Struct("=QQQ16s")
 _TUPLE = "16s16sHHBBBx"
 _FLOW_KEY = struct.Struct(f"=Q{_TUPLE}")
@@ -63,12 +63,12 @@ class Flows:
         for keys, values in self._batches.read():
             self.present += len(keys) // _FLOW_KEY.size
             for index, value in enumerate(_FLOW.iter_unpack(values)):
-                last = _last(value)
+                last = last_packet(value[6], value[7], value[3], now)
                 if last < since and not (last < now - _CLOSED_IDLE):
                     continue
                 key = keys[index * 48 : index * 48 + 48]
                 if last < since and key in before:
-                    if last < now - _IDLE or value[10] & _FIN_RST:
+                    if last < now - _IDLE or value[4] & _FIN_RST:
                         idle.append(key)
                     continue
                 packets, size, payload = before.get(key, (0, 0, 0))
@@ -77,20 +77,20 @@ class Flows:
                         continue
                     packets = size = payload = 0
                 before[key] = value[0], value[1], value[2]
-                yield self._row(key, value, (value[0] - packets, value[1] - size, value[2] - payload), epoch)
+                yield self._row(key, value, (value[0] - packets, value[1] - size, value[2] - payload), last, epoch)
         self._forget(idle)
 
     def evicted(self, created: int) -> int:
         """Return how many flows the kernel threw out of its full table, of those created before the last scan."""
         return max(0, created - self._deleted - self.present)
 
-    def _row(self, key: bytes, value: tuple[Any, ...], grown: tuple[int, int, int], epoch: int) -> Row:
+    def _row(self, key: bytes, value: tuple[Any, ...], grown: tuple[int, int, int], last: int, epoch: int) -> Row:
         _, source, target, sport, dport, protocol, family, direction = _FLOW_KEY.unpack(key)
-        _, _, _, first, _, group, _, space, pid, comm, flags, reply = value
+        _, _, _, _, flags, reply, first, _, group, space, pid, comm = value
         self.spaces.add(space)
         self.groups.add(group)
         where = [address(source), address(target), sport, dport, protocol, family, direction, space]
-        return [*where, group, pid, text(comm), flags, reply, *grown, first + epoch, _last(value) + epoch]
+        return [*where, group, pid, text(comm), flags, reply, *grown, first + epoch, last + epoch]
 
     def _forget(self, keys: list[bytes]) -> None:
         if keys:
@@ -103,9 +103,18 @@ class Flows:
             self._before.clear()
 
 
-def _last(flow: tuple[Any, ...]) -> int:
-    """Return when a flow had its last packet, on the kernel's clock."""
-    return int(flow[3] + (flow[4] - flow[6]) * TICK)
+def last_packet(first: int, began: int, last: int, now: int) -> int:
+    """Return when a flow had its last packet, on the kernel's clock.
+
+    Args:
+        first: the first packet, in nanoseconds.
+        began: the same moment in ticks.
+        last: the lower 32 bits of the last packet's ticks; they go round in weeks.
+        now: nanoseconds.
+    """
+    ticks = (last - began) & 0xFFFFFFFF
+    rounds = ((now - first) // TICK - ticks + 0x80000000) >> 32
+    return first + (ticks + (rounds << 32)) * TICK
 
 
 class Drops:
