@@ -7,6 +7,7 @@ import json
 import mmap
 import os
 import platform
+import random
 import socket
 import statistics
 import struct
@@ -27,6 +28,7 @@ from installer.adapters.bpf.child.place import find_cgroup  # noqa: E402
 from installer.adapters.bpf.child.program import Loaded, Wish, load  # noqa: E402
 
 _TEST_RUN = 10
+_SETTLE = 0.02
 _BPF = {"x86_64": 321, "aarch64": 280}[platform.machine()]
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from installer.adapters.bpf.child.main import main; main()"
 _RECEIVE = """
@@ -36,7 +38,7 @@ file = open(sys.argv[1], "r+b")
 shared = mmap.mmap(file.fileno(), 8)
 print("ready", flush=True)
 connection, _ = server.accept()
-room, total = bytearray(1 << 20), 0
+room, total = bytearray(1 << 17), 0
 while got := connection.recv_into(room):
     total += got
     shared[:8] = struct.pack("=Q", total)
@@ -44,7 +46,7 @@ while got := connection.recv_into(room):
 _SEND = """
 import socket
 connection = socket.create_connection(("10.254.7.2", 7000))
-data = bytes(1 << 20)
+data = bytes(1 << 17)
 while True:
     connection.sendall(data)
 """
@@ -180,18 +182,20 @@ def tap() -> Iterator[float]:
 def stream() -> Iterator[Callable[[float], tuple[float, float]]]:
     """Run a TCP stream from one namespace to the other; the value measures it for some seconds.
 
-    It gives bytes a second, and bytes a second of processor time of both ends: what a busy machine does not disturb.
+    It gives bytes a second, and bytes a second of processor time of both ends. Each end has a processor of its own and
+    sends or takes 128 KiB at once, as iperf3 does.
     """
-    inside = ["ip", "netns", "exec"]
+    first, *others = sorted(os.sched_getaffinity(0))
+    inside = [["taskset", "-c", str(cpu), "ip", "netns", "exec"] for cpu in (first, (others or [first])[0])]
     with tempfile.NamedTemporaryFile() as file:
         file.write(bytes(8))
         file.flush()
         receiver = subprocess.Popen(
-            [*inside, "bytap-b", "/usr/bin/python3", "-c", _RECEIVE, file.name], stdout=subprocess.PIPE, text=True
+            [*inside[1], "bytap-b", "/usr/bin/python3", "-c", _RECEIVE, file.name], stdout=subprocess.PIPE, text=True
         )
         assert receiver.stdout is not None
         receiver.stdout.readline()
-        sender = subprocess.Popen([*inside, "bytap-a", "/usr/bin/python3", "-c", _SEND], stderr=subprocess.DEVNULL)
+        sender = subprocess.Popen([*inside[0], "bytap-a", "/usr/bin/python3", "-c", _SEND], stderr=subprocess.DEVNULL)
         shared = mmap.mmap(file.fileno(), 8)
 
         def state() -> tuple[int, float, float]:
@@ -213,39 +217,61 @@ def stream() -> Iterator[Callable[[float], tuple[float, float]]]:
 
 
 def throughput(loaded: Loaded, rounds: int, seconds: float) -> None:
-    """Print the throughput of one stream with and without the programs, attached and taken away in turn."""
+    """Print what a stream loses to the programs, and to empty ones; "nothing" shows how exact that is."""
+    import bcc
+
     cgroup = os.open(find_cgroup(Path("/proc/self/mounts").read_text()), os.O_RDONLY)
     while loaded.held:
         os.close(loaded.held.pop())
-    pairs = []
+    tap = [loaded.bpf.load_func(name, bcc.BPF.CGROUP_SKB).fd for name in ("tap_egress", "tap_ingress")]
+    subjects = {
+        "nothing": [],
+        "empty programs": [kernel.load_program(kernel.CGROUP_SKB, kernel.NOTHING)] * 2,
+        "tap": tap,
+    }
+    rates: dict[str, list[tuple[tuple[float, float], ...]]] = {name: [] for name in subjects}
+
+    def measured(programs: list[int], attached: bool) -> tuple[float, float]:
+        links = attach(programs or tap, cgroup)
+        if not (programs and attached):
+            detach(links)  # what comes and goes disturbs both sides alike
+        time.sleep(_SETTLE)
+        found = rate(seconds)
+        if programs and attached:
+            detach(links)
+        return found
+
     with namespaces(), stream() as rate:
         rate(1.0)
         for number in range(rounds):
-            before = rate(seconds) if number % 2 == 0 else None
-            links = attach(loaded, cgroup)
-            tapped = rate(seconds)
-            for link in links:
-                os.close(link)
-            pairs.append((before or rate(seconds), tapped))
+            for name, programs in subjects.items():
+                order = (False, True) if number % 2 else (True, False)
+                one = {attached: measured(programs, attached) for attached in order}
+                rates[name].append((one[False], one[True]))
     for index, what in enumerate(("second", "second of processor time")):
-        plain = statistics.median(one[index] for one, _ in pairs)
-        with_tap = statistics.median(one[index] for _, one in pairs)
-        losses = sorted(1 - tapped[index] / one[index] for one, tapped in pairs)
-        quarter = len(losses) // 4
-        print(f"TCP, GB a {what}: {plain / 1e9:.2f} without, {with_tap / 1e9:.2f} with the tap")
-        middle = f"middle half {losses[quarter]:+.1%} to {losses[-1 - quarter]:+.1%}"
-        print(f"  loss: {statistics.median(losses):+.1%}, median of {rounds} pairs of {seconds} s ({middle})")
+        plain = statistics.median(without[index] for pairs in rates.values() for without, _ in pairs)
+        print(f"TCP stream: {plain / 1e9:.2f} GB a {what}")
+        for name, pairs in rates.items():
+            losses = [1 - attached[index] / without[index] for without, attached in pairs]
+            print(f"  lost to {name}: {statistics.median(losses):+.1%} (standard error {error(losses):.1%})")
 
 
-def attach(loaded: Loaded, cgroup: int) -> list[int]:
-    """Attach the programs of flows."""
-    import bcc
+def error(values: list[float]) -> float:
+    """Return the standard error of a median, from medians of resampled values."""
+    chance = random.Random(1)
+    return statistics.stdev(statistics.median(chance.choices(values, k=len(values))) for _ in range(300))
 
-    found = []
-    for name, kind in (("tap_egress", kernel.CGROUP_EGRESS), ("tap_ingress", kernel.CGROUP_INGRESS)):
-        program = loaded.bpf.load_func(name, bcc.BPF.CGROUP_SKB)
-        found.append(kernel.attach_cgroup(program.fd, cgroup, kind))
-    return found
+
+def attach(programs: list[int], cgroup: int) -> list[int]:
+    """Attach a program to what leaves sockets and one to what reaches them; return the links."""
+    kinds = (kernel.CGROUP_EGRESS, kernel.CGROUP_INGRESS)
+    return [kernel.attach_cgroup(program, cgroup, kind) for program, kind in zip(programs, kinds, strict=True)]
+
+
+def detach(links: list[int]) -> None:
+    """Take them away."""
+    for link in links:
+        os.close(link)
 
 
 def talk(done: threading.Event) -> None:
