@@ -1,0 +1,37 @@
+"""The Gateway API's definitions, which Cilium's operator looks for once, at its start."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import yaml
+
+from installer.domain.errors import RefusedError
+from installer.ports.cluster import Kube
+
+
+async def apply_definition(kube: Kube, path: Path, sha256: str, version: str, *, fix: str) -> None:
+    """Apply a definition.
+
+    Args:
+        kube: the cluster.
+        path: file with it.
+        sha256: what the file must be.
+        version: release of the Gateway API that it is of.
+        fix: what to do where the file is missing or another one.
+
+    Raises:
+        RefusedError: ``E-CILIUM-016`` the file is missing or not the one expected.
+    """
+    data = path.read_bytes() if path.exists() else b""
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise RefusedError(
+            f"the Gateway API's definition {path.name} is {'not the one expected' if data else 'missing'}",
+            why=f"Cilium needs release {version}; looked for {path}.",
+            fix=fix,
+            code="E-CILIUM-016",
+        )
+    for document in yaml.safe_load_all(data):
+        if document:
+            await kube.apply(document)
