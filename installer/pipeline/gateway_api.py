@@ -8,7 +8,19 @@ from pathlib import Path
 import yaml
 
 from installer.domain.errors import RefusedError
+from installer.domain.releases import GatewayApi
+from installer.domain.spec import ClusterSpec
 from installer.ports.cluster import Kube
+from installer.ports.web import Download
+
+
+def definitions(spec: ClusterSpec, api: GatewayApi, folder: Path) -> dict[str, Download]:
+    """Return where the definitions come from and, below a folder, go to; by plural."""
+    place, found = f"{spec.downloads.gateway_api}/v{api.version}/config/crd/standard", {}
+    for plural, sha256 in api.files.items():
+        name = f"gateway.networking.k8s.io_{plural}.yaml"
+        found[plural] = Download(f"{place}/{name}", folder / api.version / name, sha256, f"Gateway API {plural}")
+    return found
 
 
 async def apply_definition(kube: Kube, path: Path, sha256: str, version: str, *, fix: str) -> None:
