@@ -24,14 +24,7 @@ def definitions(spec: ClusterSpec, api: GatewayApi, folder: Path) -> dict[str, D
 
 
 async def apply_definition(kube: Kube, path: Path, sha256: str, version: str, *, fix: str) -> None:
-    """Apply a definition.
-
-    Args:
-        kube: the cluster.
-        path: file with it.
-        sha256: what the file must be.
-        version: release of the Gateway API that it is of.
-        fix: what to do where the file is missing or another one.
+    """Apply a definition of a release of the Gateway API; ``fix`` is told where the file is not what it must be.
 
     Raises:
         RefusedError: ``E-CILIUM-016`` the file is missing or not the one expected.
