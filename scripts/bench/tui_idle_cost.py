@@ -20,7 +20,7 @@ from pathlib import Path
 from installer.adapters.kube.client import KubeClient
 from installer.adapters.kube.opener import Kubeconfigs
 from installer.ports.cluster import CILIUM_ENDPOINTS
-from tests.support.apiserver import ApiServer
+from tests.support.apiserver import ApiServer, api_server
 from tests.support.bare_cluster import BareCluster
 from tests.support.kubelet import Kubelet
 from tests.support.recordings import Object, changed, healthy, load
@@ -36,13 +36,8 @@ _ROWS, _COLUMNS = 24, 80
 def main() -> int:
     """Start everything, measure, print; exit code 1 above the limit."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 40.0
-    with tempfile.TemporaryDirectory(prefix="tui-idle-") as folder:
-        server = ApiServer(Path(folder))
-        try:
-            server.start()
-            return asyncio.run(_measure(server, seconds))
-        finally:
-            server.stop()
+    with tempfile.TemporaryDirectory(prefix="tui-idle-") as folder, api_server(Path(folder)) as server:
+        return asyncio.run(_measure(server, seconds))
 
 
 async def _measure(server: ApiServer, seconds: float) -> int:

@@ -17,6 +17,8 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +178,17 @@ class ApiServer:
     def _logs(self) -> str:
         texts = [f"{name}: {(self.folder / name).read_text()[-1500:]}" for name in ("etcd.log", "apiserver.log")]
         return "\n".join(texts)
+
+
+@contextmanager
+def api_server(folder: Path) -> Iterator[ApiServer]:
+    """Run a server as long as the context lasts."""
+    server = ApiServer(folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 def _programs(folder: Path) -> tuple[Path, Path]:

@@ -16,7 +16,7 @@ from installer.services.overview import Paces, follow
 from installer.tui.areas import AREAS
 from installer.tui.overview.card_view import CardView
 from installer.tui.overview.cards import Card
-from tests.support.apiserver import ApiServer
+from tests.support.apiserver import ApiServer, api_server
 from tests.support.bare_cluster import BareCluster
 from tests.support.cockpit import stub_services, text_of, wait_for
 from tests.support.recordings import changed, healthy
@@ -28,12 +28,8 @@ QUICK = Paces(together=0.05, agents=1, slow=1, certificates=1, refused=1, lost=0
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    server = ApiServer(tmp_path_factory.mktemp("apiserver"))
-    try:
-        server.start()
+    with api_server(tmp_path_factory.mktemp("apiserver")) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ are not waited for here: readiness is a step of its own.
 from __future__ import annotations
 
 import copy
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,14 @@ from installer.domain.plan import Change, file_diff
 from installer.domain.releases import Support, check_kubernetes, newer
 from installer.pipeline import chart_values
 from installer.pipeline.chart_values import Existing
+from installer.pipeline.gateway_api import apply_definition
 from installer.pipeline.run import Run
 from installer.ports.cluster import CONFIG_MAPS, CRDS, NODES, Kube
 from installer.ports.helm import Release
 
 NAME = "cilium"
 NAMESPACE = "kube-system"
+_DEFINITION_FIX = "Put the file of that release there (a bundle brings it under `files`), or set gatewayAPI: false."
 
 
 class _ReleaseStep:
@@ -193,16 +194,14 @@ class CiliumStep(_ReleaseStep):
         await super().apply(run)
 
     async def _gateway_api(self, run: Run) -> None:
-        """The operator looks for these definitions once, at its start."""
+        """Apply the definitions that are not there."""
         kube, api = await run.kube(), run.chart.data.gateway_api
         there = {item["metadata"]["name"] for item in await kube.list(CRDS)}
         for plural, sha256 in api.files.items():
             if f"{plural}.gateway.networking.k8s.io" in there:
                 continue
-            data = _definition(await run.artifacts.get(f"gateway-api/{plural}"), sha256, api.version)
-            for document in yaml.safe_load_all(data):
-                if document:
-                    await kube.apply(document)
+            path = await run.artifacts.get(f"gateway-api/{plural}")
+            await apply_definition(kube, path, sha256, api.version, fix=_DEFINITION_FIX)
 
 
 class HubbleStep(_ReleaseStep):
@@ -229,19 +228,6 @@ class HubbleStep(_ReleaseStep):
         if not run.spec.hubble.enabled:
             return "Hubble is off"
         return await super().verify(run)
-
-
-def _definition(path: Path, sha256: str, version: str) -> bytes:
-    """Return a Gateway API definition whose checksum is right."""
-    data = path.read_bytes() if path.exists() else b""
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise RefusedError(
-            f"the Gateway API's definition {path.name} is {'not the one expected' if data else 'missing'}",
-            why=f"Cilium needs release {version}; looked for {path}.",
-            fix="Put the file of that release there (a bundle brings it under `files`), or set gatewayAPI: false.",
-            code="E-CILIUM-016",
-        )
-    return data
 
 
 async def existing_cilium(kube: Kube) -> Existing:

@@ -13,20 +13,20 @@ from pathlib import Path
 from installer.domain.errors import RefusedError
 from installer.domain.plan import Change
 from installer.pipeline.chart_values import chart_release
+from installer.pipeline.downloads import STEP, Downloads, chart_cache, helm_archive, k3s_files, open_bundle, our_helm
+from installer.pipeline.gateway_api import definitions
 from installer.pipeline.run import Run
 from installer.ports.sources import Bundle
-from installer.ports.web import Download
 
 
 @dataclass(slots=True)
 class FetchStep:
     """Fetches everything, or verifies the bundle."""
 
-    id: str = "fetch"
+    id: str = STEP
     title: str = "Fetch k3s, images, helm and the chart"
     background: bool = True
-    _downloads: dict[str, Download] = field(default_factory=dict)
-    _sizes: dict[str, int] = field(default_factory=dict)
+    _downloads: Downloads = field(default_factory=Downloads)
     _known: bool = False
 
     async def gather(self, run: Run) -> None:
@@ -41,15 +41,11 @@ class FetchStep:
             await self._chart(run)
         await self._helm(run)
         self._gateway_api(run)
-        sizes = [run.tools.downloader.size(item.url) for item in self._downloads.values()]
-        self._sizes = dict(zip(self._downloads, await asyncio.gather(*sizes), strict=True))
+        await self._downloads.measure(run)
 
     async def check(self, run: Run) -> list[Change]:
         """Return the downloads; a bundle that is new here is verified."""
-        changes = [
-            Change("download", "fetch", item.url, item.name, size=self._sizes.get(name, 0))
-            for name, item in self._downloads.items()
-        ]
+        changes = [self._downloads.change(name) for name in self._downloads.files]
         if run.bundle:
             changes.append(Change("proof", "run", str(run.bundle.root), "verify every file of the bundle by sha256"))
         return changes
@@ -59,8 +55,8 @@ class FetchStep:
         assert run.group is not None
         if run.bundle:
             await self._open_bundle(run)
-        for name, item in self._downloads.items():
-            run.artifacts.start(run.group, name, self._fetch(run, name, item))
+        for name, item in self._downloads.files.items():
+            run.artifacts.start(run.group, name, self._downloads.fetch(run, name, item))
 
     async def verify(self, run: Run) -> str:
         """Wait until everything has landed."""
@@ -82,27 +78,17 @@ class FetchStep:
         run.k3s_version, run.chart_version = bundle.k3s_version, bundle.chart_version
         for name in bundle.unproven:
             run.warn(f"{name} in the bundle has no checksum: make the bundle anew with `beeyard bundle create`")
-        chart = _chart_cache(run)
+        chart = chart_cache(run, run.chart_version)
         if run.installed.bundle == bundle.digest and chart.exists():
             run.artifacts.put("chart", chart)
         else:
             run.bundle = bundle
 
     async def _open_bundle(self, run: Run) -> None:
-        def progress(name: str, done: int, total: int) -> None:
-            run.progress(name, done, total, step=self.id)
-
-        bundle = run.bundle = await run.tools.sources.open_bundle(
-            run.bundle_path, run.options.state_dir / "bundle", progress
-        )
+        bundle = await open_bundle(run, run.bundle_path)
         run.artifacts.put("k3s", bundle.k3s)
-        run.artifacts.put("chart", _chart_cache(run))
-        await asyncio.to_thread(run.tools.files.install, bundle.chart, _chart_cache(run), mode=0o644)
+        run.artifacts.put("chart", chart_cache(run, bundle.chart_version))
         await asyncio.to_thread(_keep_values, run, bundle)
-        if bundle.helm and run.helm_binary is None:
-            helm = run.options.state_dir / "bin" / f"helm-{bundle.helm_version}"
-            await asyncio.to_thread(run.tools.files.install, bundle.helm, helm)
-            run.helm_binary = helm
 
     async def _k3s(self, run: Run) -> None:
         k3s, installed = run.spec.k3s, run.installed.k3s_version
@@ -116,12 +102,10 @@ class FetchStep:
         wanted = installed or k3s.version
         assets = await run.tools.sources.k3s(channel=k3s.channel, version=wanted, arch=facts.arch)
         run.k3s_version = assets.version
-        cache = run.options.state_dir / "cache"
-        if not installed:
-            self._downloads["k3s"] = replace(assets.binary, dest=cache / f"k3s-{assets.version}")
-        if run.spec.downloads.images == "archive" and assets.images.url:
-            name = assets.images.url.rpartition("/")[2]
-            self._downloads["images"] = replace(assets.images, dest=cache / assets.version / name)
+        files = k3s_files(run, assets)
+        if installed:
+            del files["k3s"]
+        self._downloads.files |= files
 
     async def _chart(self, run: Run) -> None:
         source = run.spec.downloads.chart
@@ -131,12 +115,12 @@ class FetchStep:
             run.artifacts.put("chart", archive)
             return
         run.chart_version = wanted_chart(run)
-        archive = _chart_cache(run)
+        archive = chart_cache(run, run.chart_version)
         if archive.exists():
             run.artifacts.put("chart", archive)
             return
         found = await run.tools.sources.chart(source.repository, run.chart_version, run.chart.sha256)
-        self._downloads["chart"] = replace(found, dest=archive)
+        self._downloads.files["chart"] = replace(found, dest=archive)
 
     async def _helm(self, run: Run) -> None:
         source = run.spec.downloads.helm
@@ -146,48 +130,22 @@ class FetchStep:
         from_bundle = run.spec.downloads.bundle and not self._outlived(run)
         bundled = run.tools.sources.read_bundle(run.bundle_path) if from_bundle else None
         version = bundled.helm_version if bundled and bundled.helm else source.version
-        ours = run.options.state_dir / "bin" / f"helm-{version}"
+        ours = our_helm(run, version)
         if ours.exists():
             run.helm_binary = ours
         elif bundled is None or bundled.helm is None:
             run.helm_binary = await run.tools.sources.local_helm()
         if run.helm_binary or (bundled and bundled.helm):
             return
-        if bundled:
-            raise RefusedError(
-                "the bundle has no helm and this host has none",
-                why="Nothing may be fetched from the network when a bundle is used.",
-                fix="Put helm 3.14 or later on PATH, or use a bundle that brings it.",
-                code="E-FETCH-001",
-            )
-        facts = await run.tools.probe.gather()
-        archive = await run.tools.sources.helm(source.url, source.version, facts.arch)
-        self._downloads["helm"] = replace(archive, dest=ours.with_name(f"helm-{source.version}.tar.gz"))
+        self._downloads.files["helm"] = await helm_archive(run, bundled=bundled is not None)
 
     def _gateway_api(self, run: Run) -> None:
         """Add the Gateway API's definitions; a bundle may bring them as files below ``gateway-api`` in our state."""
         if not run.spec.cilium.gateway_api:
             return
-        api = run.chart.data.gateway_api
-        for plural, sha256 in api.files.items():
-            name = f"gateway.networking.k8s.io_{plural}.yaml"
-            here = run.options.state_dir / "gateway-api" / api.version / name
-            if run.spec.downloads.bundle or here.exists():
-                run.artifacts.put(f"gateway-api/{plural}", here)
-                continue
-            url = f"{run.spec.downloads.gateway_api}/v{api.version}/config/crd/standard/{name}"
-            self._downloads[f"gateway-api/{plural}"] = Download(url, here, sha256, f"Gateway API {plural}")
-
-    async def _fetch(self, run: Run, name: str, item: Download) -> Path:
-        def progress(done: int, total: int) -> None:
-            run.progress(item.name or name, done, total or self._sizes.get(name, 0), step=self.id)
-
-        path = await run.tools.downloader.fetch(item, progress)
-        if name == "helm":
-            dest = path.with_name(path.name.removesuffix(".tar.gz"))
-            path = await asyncio.to_thread(run.tools.sources.unpack_helm, path, dest)
-            run.helm_binary = path
-        return path
+        folder = run.options.state_dir / "gateway-api"
+        for plural, item in definitions(run.spec, run.chart.data.gateway_api, folder).items():
+            self._downloads.want(run, f"gateway-api/{plural}", item, here=bool(run.spec.downloads.bundle))
 
 
 def wanted_chart(run: Run) -> str:
@@ -209,10 +167,6 @@ def _keep_values(run: Run, bundle: Bundle) -> None:
     for number, path in enumerate(bundle.values, 1):
         kept = run.kept_values / f"{number:02}-{path.name}"
         run.tools.files.write(kept, path.read_bytes(), mode=0o600, backup=False)
-
-
-def _chart_cache(run: Run) -> Path:
-    return run.options.state_dir / "cache/charts" / f"cilium-{run.chart_version}.tgz"
 
 
 def _v(version: str) -> str:

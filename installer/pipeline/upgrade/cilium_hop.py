@@ -6,7 +6,6 @@ The release gets its full values, never those it had before: what a chart no lon
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from installer.domain.plan import Change, file_diff
 from installer.domain.upgrade.path import Hop, minor_of
 from installer.domain.upgrade.rendered import object_changes
 from installer.domain.upgrade.state import Phase
+from installer.pipeline.gateway_api import apply_definition
 from installer.pipeline.run import Run
 from installer.pipeline.steps.cilium import NAME, NAMESPACE
 from installer.pipeline.upgrade.context import Upgrade
@@ -28,6 +28,7 @@ from installer.pipeline.upgrade.values import compatibility, digests
 from installer.ports.cluster import CRDS
 from installer.ports.helm import Release
 
+_DEFINITION_FIX = "Put the file of that release there (a bundle brings it under `files`)."
 GUARD_SECONDS = 300.0
 """Seconds after which the host's network is put back where the new Cilium cut it off."""
 
@@ -201,9 +202,7 @@ class CiliumHopStep:
                 run.tools.files.write(folder / f"{name}.yaml", text.encode(), mode=0o600, backup=False)
         for plural, sha256 in api.files.items():
             path = await run.artifacts.get(gateway_artifact(api.version, plural))
-            for document in yaml.safe_load_all(_checked(path, sha256, api.version)):
-                if document:
-                    await kube.apply(document)
+            await apply_definition(kube, path, sha256, api.version, fix=_DEFINITION_FIX)
 
     async def _definitions_back(self, run: Run, backup: Path) -> None:
         for path in sorted((backup / "definitions").glob("*.yaml")):
@@ -213,15 +212,3 @@ class CiliumHopStep:
 def _bare(item: dict[str, Any]) -> dict[str, Any]:
     meta = {key: item["metadata"][key] for key in ("name", "annotations", "labels") if key in item["metadata"]}
     return {"apiVersion": item["apiVersion"], "kind": item["kind"], "metadata": meta, "spec": item["spec"]}
-
-
-def _checked(path: Path, sha256: str, version: str) -> bytes:
-    data = path.read_bytes() if path.exists() else b""
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise RefusedError(
-            f"the Gateway API's definition {path.name} is {'not the one expected' if data else 'missing'}",
-            why=f"Cilium needs release {version}; looked for {path}.",
-            fix="Put the file of that release there (a bundle brings it under `files`).",
-            code="E-CILIUM-016",
-        )
-    return data

@@ -13,6 +13,8 @@ from installer.domain.errors import RefusedError
 from installer.domain.plan import Change
 from installer.domain.upgrade.path import Hop, Part
 from installer.pipeline.chart_values import chart_release
+from installer.pipeline.downloads import STEP, Downloads, chart_cache, helm_archive, k3s_files, open_bundle, our_helm
+from installer.pipeline.gateway_api import definitions
 from installer.pipeline.run import Run
 from installer.pipeline.upgrade.context import Upgrade
 from installer.ports.web import Download
@@ -23,11 +25,10 @@ class UpgradeFetchStep:
     """Fetches what is missing, or verifies the bundle."""
 
     upgrade: Upgrade
-    id: str = "fetch"
+    id: str = STEP
     title: str = "Fetch the new versions"
     background: bool = False
-    _downloads: dict[str, Download] = field(default_factory=dict)
-    _sizes: dict[str, int] = field(default_factory=dict)
+    _downloads: Downloads = field(default_factory=Downloads)
     _known: bool = False
 
     async def gather(self, run: Run) -> None:
@@ -39,26 +40,20 @@ class UpgradeFetchStep:
         await self._helm(run)
         for hop in self.upgrade.hops:
             await (self._k3s(run, hop) if hop.part is Part.K3S else self._cilium(run, hop))
-        sizes = [run.tools.downloader.size(item.url) for item in self._downloads.values()]
-        self._sizes = dict(zip(self._downloads, await asyncio.gather(*sizes), strict=True))
+        await self._downloads.measure(run)
         self._known = True
 
     async def check(self, run: Run) -> list[Change]:
         """Return the downloads that are not here yet."""
-        changes = [
-            Change("download", "fetch", item.url, item.name, size=self._sizes.get(name, 0))
-            for name, item in self._downloads.items()
-            if not run.artifacts.has(name)
-        ]
+        changes = [self._downloads.change(name) for name in self._missing(run)]
         if run.bundle:
             changes.append(Change("proof", "run", str(run.bundle.root), "every file of the bundle, by sha256"))
         return changes
 
     async def apply(self, run: Run) -> None:
         """Download what is missing."""
-        missing = {name: item for name, item in self._downloads.items() if not run.artifacts.has(name)}
         async with asyncio.TaskGroup() as group:
-            for name, item in missing.items():
+            for name, item in self._missing(run).items():
                 group.create_task(self._fetch(run, name, item))
 
     async def verify(self, run: Run) -> str:
@@ -70,61 +65,36 @@ class UpgradeFetchStep:
         """Nothing to take back: what was fetched lies in our cache and is used next time."""
 
     async def _bundle(self, run: Run) -> None:
-        def progress(name: str, done: int, total: int) -> None:
-            run.progress(name, done, total, step=self.id)
-
-        bundle = run.bundle = await run.tools.sources.open_bundle(
-            Path(self.upgrade.bundle), run.options.state_dir / "bundle", progress
-        )
+        bundle = await open_bundle(run, Path(self.upgrade.bundle))
         run.artifacts.put(f"k3s@{bundle.k3s_version}", bundle.k3s)
-        chart = _chart_cache(run, bundle.chart_version)
-        await asyncio.to_thread(run.tools.files.install, bundle.chart, chart, mode=0o644)
-        run.artifacts.put(f"chart@{bundle.chart_version}", chart)
-        if bundle.helm and run.helm_binary is None:
-            run.helm_binary = run.options.state_dir / "bin" / f"helm-{bundle.helm_version}"
-            await asyncio.to_thread(run.tools.files.install, bundle.helm, run.helm_binary)
+        run.artifacts.put(f"chart@{bundle.chart_version}", chart_cache(run, bundle.chart_version))
 
     async def _helm(self, run: Run) -> None:
         """Find a helm: the one named, the bundle's, ours, one on PATH; else fetch it."""
-        source, folder = run.spec.downloads.helm, run.options.state_dir / "bin"
-        ours = folder / f"helm-{source.version}"
+        source = run.spec.downloads.helm
+        ours = our_helm(run, source.version)
         if source.binary:
             run.helm_binary = Path(source.binary)
         elif run.helm_binary is None:
-            run.helm_binary = ours if ours.exists() else next(iter(sorted(folder.glob("helm-v*[0-9]"))), None)
+            run.helm_binary = ours if ours.exists() else next(iter(sorted(ours.parent.glob("helm-v*[0-9]"))), None)
         if run.helm_binary is None:
             run.helm_binary = await run.tools.sources.local_helm()
-        if run.helm_binary is not None:
-            return
-        if self.upgrade.bundle:
-            raise RefusedError(
-                "the bundle has no helm and this host has none",
-                why="Nothing may be fetched from the network when a bundle is used.",
-                fix="Put helm 3.14 or later on PATH, or use a bundle that brings it.",
-                code="E-FETCH-001",
-            )
-        facts = await run.tools.probe.gather()
-        found = await run.tools.sources.helm(source.url, source.version, facts.arch)
-        archive = await self._fetch(run, "helm", replace(found, dest=ours.with_name(f"{ours.name}.tar.gz")))
-        run.helm_binary = await asyncio.to_thread(run.tools.sources.unpack_helm, archive, ours)
+        if run.helm_binary is None:
+            await self._fetch(run, "helm", await helm_archive(run, bundled=bool(self.upgrade.bundle)))
 
     async def _k3s(self, run: Run, hop: Hop) -> None:
-        name = f"k3s@{hop.target}"
-        if run.artifacts.has(name):
+        if run.artifacts.has(f"k3s@{hop.target}"):
             return
         self._refuse_other_than_bundle(run, hop)
-        facts, cache = await run.tools.probe.gather(), run.options.state_dir / "cache"
+        facts = await run.tools.probe.gather()
         assets = await run.tools.sources.k3s(channel="", version=hop.target, arch=facts.arch)
-        self._downloads[name] = replace(assets.binary, dest=cache / f"k3s-{assets.version}")
-        if run.spec.downloads.images == "archive" and assets.images.url:
-            file = assets.images.url.rpartition("/")[2]
-            self._downloads[f"images@{hop.target}"] = replace(assets.images, dest=cache / assets.version / file)
+        self._downloads.files |= {f"{name}@{hop.target}": item for name, item in k3s_files(run, assets).items()}
 
     async def _cilium(self, run: Run, hop: Hop) -> None:
         name = f"chart@{hop.target}"
         if not run.artifacts.has(name):
             self._refuse_other_than_bundle(run, hop)
-            archive = _chart_cache(run, hop.target)
+            archive = chart_cache(run, hop.target)
             if not archive.exists():
                 known = chart_release(run.table, hop.target, allow_unsupported=run.options.allow_unsupported).sha256
                 found = await run.tools.sources.chart(run.spec.downloads.chart.repository, hop.target, known)
@@ -136,15 +106,10 @@ class UpgradeFetchStep:
         if not run.spec.cilium.gateway_api:
             return
         release = chart_release(run.table, hop.target, allow_unsupported=run.options.allow_unsupported)
-        api = release.data.gateway_api
-        for plural, sha256 in api.files.items():
-            name, file = gateway_artifact(api.version, plural), f"gateway.networking.k8s.io_{plural}.yaml"
-            here = run.options.state_dir / "gateway-api" / api.version / file
-            if run.bundle is not None or here.exists():
-                run.artifacts.put(name, here)
-                continue
-            url = f"{run.spec.downloads.gateway_api}/v{api.version}/config/crd/standard/{file}"
-            self._downloads[name] = Download(url, here, sha256, f"Gateway API {plural} {api.version}")
+        api, folder = release.data.gateway_api, run.options.state_dir / "gateway-api"
+        for plural, item in definitions(run.spec, api, folder).items():
+            named = replace(item, name=f"{item.name} {api.version}")
+            self._downloads.want(run, gateway_artifact(api.version, plural), named, here=run.bundle is not None)
 
     def _refuse_other_than_bundle(self, run: Run, hop: Hop) -> None:
         if run.bundle is not None:
@@ -156,19 +121,13 @@ class UpgradeFetchStep:
                 code="E-UPGRADE-012",
             )
 
-    async def _fetch(self, run: Run, name: str, item: Download) -> Path:
-        def progress(done: int, total: int) -> None:
-            run.progress(item.name or name, done, total or self._sizes.get(name, 0), step=self.id)
+    def _missing(self, run: Run) -> dict[str, Download]:
+        return {name: item for name, item in self._downloads.files.items() if not run.artifacts.has(name)}
 
-        path = await run.tools.downloader.fetch(item, progress)
-        run.artifacts.put(name, path)
-        return path
+    async def _fetch(self, run: Run, name: str, item: Download) -> None:
+        run.artifacts.put(name, await self._downloads.fetch(run, name, item))
 
 
 def gateway_artifact(version: str, plural: str) -> str:
     """Return the name of a Gateway API definition among the artifacts."""
     return f"gateway-api@{version}/{plural}"
-
-
-def _chart_cache(run: Run, version: str) -> Path:
-    return run.options.state_dir / "cache/charts" / f"cilium-{version}.tgz"

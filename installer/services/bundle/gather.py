@@ -18,6 +18,7 @@ from installer.domain.k3s_release import machine_arch, parse_version
 from installer.domain.releases import ChartRelease, Support, check_kubernetes
 from installer.pipeline import chart_values
 from installer.pipeline.chart_values import Existing
+from installer.pipeline.gateway_api import definitions
 from installer.ports.sources import K3sAssets
 from installer.ports.web import Download
 from installer.services.bundle.progress import Steps
@@ -112,7 +113,9 @@ class Gatherer:
         self._refuse_combination(chart)
         self._want_k3s()
         await self._want_chart(chart)
-        self._want_gateway_api(chart)
+        if spec.cilium.gateway_api:
+            for item in definitions(spec, chart.data.gateway_api, Path("gateway-api")).values():
+                self._want(str(item.dest), item)
         for arch in dict.fromkeys((*self._request.arches, self._own_arch())):
             source = spec.downloads.helm
             self._want(f"helm/{arch}", await self._tools.sources.helm(source.url, source.version, arch))
@@ -146,15 +149,6 @@ class Gatherer:
             return
         self._found.chart_version = chart.version
         self._want("chart", await self._tools.sources.chart(source.repository, chart.version, chart.sha256))
-
-    def _want_gateway_api(self, chart: ChartRelease) -> None:
-        if not self._spec.cilium.gateway_api:
-            return
-        api = chart.data.gateway_api
-        for plural, sha256 in api.files.items():
-            name = f"gateway.networking.k8s.io_{plural}.yaml"
-            url = f"{self._spec.downloads.gateway_api}/v{api.version}/config/crd/standard/{name}"
-            self._want(f"gateway-api/{api.version}/{name}", Download(url, Path(), sha256, f"Gateway API {plural}"))
 
     def _want(self, key: str, download: Download) -> None:
         """Plan a download into the cache, where its place is told by what it must be."""

@@ -118,7 +118,15 @@ class Rollout:
         edit = await self._policies.prepare_delete(*key)
         return Plan((edit,), tuple(dangers(world, [], [edit.live] if edit.live else [])))
 
-    async def carry_out(self, plan: Plan, *, reason: str = "", within: float = 0.0, now: float = 0.0) -> Done:
+    async def carry_out(
+        self,
+        plan: Plan,
+        *,
+        reason: str = "",
+        within: float = 0.0,
+        now: float = 0.0,
+        tell: Callable[[Applied], None] = lambda _: None,
+    ) -> Done:
         """Make the changes.
 
         Args:
@@ -126,6 +134,7 @@ class Rollout:
             reason: for the history.
             within: seconds in which they have to be confirmed, 0 for never.
             now: UNIX time.
+            tell: hears of each change once it is made.
 
         Raises:
             BeeyardError: ``E-POL-032``, nothing was changed; what ``Policies.apply`` raises: changes made before it
@@ -134,13 +143,14 @@ class Rollout:
         edits = plan.changes
         ids = [self._policies.new_id() for _ in edits]
         done = Done()
-        if within and ids:
+        if within and ids:  # before the first change: it works also when this process dies in the middle
             done.pending, done.deadline = ids[-1], now + within
             waiting = Pending(ids[-1], done.deadline, *self._place, tuple(ids))
             self._tools.pending().add(waiting)
             await self._tools.guard(waiting)
         for edit, change_id in zip(edits, ids, strict=True):
             done.applied.append(await self._policies.apply(edit, reason=reason, change_id=change_id))
+            tell(done.applied[-1])
         return done
 
     async def word(self, one: Applied, *, seconds: float = 10.0) -> tuple[bool | None, str]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.cells import cell_len
 from textual.content import Content
 
 from installer.domain.flows.lag import lag_text
 from installer.domain.flows.rates import ASCII_BLOCKS, BLOCKS, sparkline
 from installer.domain.text import printable
 from installer.tui.flows.model import FlowsModel
+from installer.tui.widgets.parts import fitting
 
 SPARK = 16
 """Seconds in the sparkline."""
@@ -63,7 +62,7 @@ def feed_line(model: FlowsModel, state: FeedState, clock: float, width: int, *, 
         Content.styled("filtered at the source", "$warning") if state.at_source else None,
         Content.styled(printable(state.source), "$text-muted"),
     ]
-    return _joined([part for part in parts if part is not None], width)
+    return fitting((part for part in parts if part is not None), width)
 
 
 def _spark(model: FlowsModel, now: int, *, ascii_only: bool) -> Content:
@@ -79,15 +78,3 @@ def _shown(model: FlowsModel) -> Content:
     behind = model.view.behind
     some = f"{shown:,} of {kept:,}" if shown != kept else f"{kept:,}"
     return Content(f"{some} flows") if not behind else Content(f"{some} flows, {behind:,} to look at")
-
-
-def _joined(parts: Sequence[Content], width: int) -> Content:
-    kept: list[Content] = []
-    left = width
-    for part in parts:
-        size = cell_len(part.plain) + 2
-        if size > left + 2:
-            break
-        left -= size
-        kept.append(part)
-    return Content("  ").join(kept)

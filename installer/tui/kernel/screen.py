@@ -22,8 +22,9 @@ from installer.tui.kernel.details import details
 from installer.tui.kernel.table import DetailRows, Page, TapRows, lines
 from installer.tui.kernel.tap_line import as_content, losses_text, tap_line
 from installer.tui.kernel.tap_work import TapWork
-from installer.tui.kernel.views import VIEWS, KernelTab, KernelTabs
+from installer.tui.kernel.views import VIEWS, KernelTabs
 from installer.tui.policies.rows import Row, RowView
+from installer.tui.views import ViewsScreen
 from installer.tui.widgets.lines import LineView
 
 TICK = 0.25
@@ -38,7 +39,7 @@ host and as root, and leaving this screen takes it out of the kernel again.
 Details stand beside the list where there is room, else Enter shows them. / filters every view."""
 
 
-class KernelScreen(TapWork):
+class KernelScreen(ViewsScreen, TapWork):
     """What the kernel does with packets.
 
     Attributes:
@@ -49,6 +50,7 @@ class KernelScreen(TapWork):
 
     AREA = "kernel"
     ACTIONS = ACTIONS
+    VIEWS = VIEWS
     HELP = HELP_TEXT
     CSS_PATH = "kernel.tcss"
     AUTO_FOCUS: ClassVar[str | None] = "#rows"
@@ -114,23 +116,6 @@ class KernelScreen(TapWork):
         self.draw()
         self.rows.go_to(0)
         self.rows.focus()
-
-    @on(KernelTab.Chosen)
-    def _view_clicked(self, message: KernelTab.Chosen) -> None:
-        message.stop()
-        self.show_view(message.view)
-
-    def action_next_view(self) -> None:
-        """Show the next view."""
-        self._turn(1)
-
-    def action_previous_view(self) -> None:
-        """Show the view before."""
-        self._turn(-1)
-
-    def _turn(self, step: int) -> None:
-        names = list(VIEWS)
-        self.show_view(names[(names.index(self.view) + step) % len(names)])
 
     def action_proof(self) -> None:
         """Show what the kernel can do."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.cells import cell_len
 from textual.content import Content
 
 from installer.domain.text import one_line
 from installer.services.kernel_watch import Companion, KernelWatch
 from installer.tui.kernel import words
 from installer.tui.policies.rows import Row
+from installer.tui.widgets.parts import fitting
 
 SPARK = 12
 """Seconds in the sparkline of drops."""
@@ -59,23 +59,11 @@ def tap_line(watch: KernelWatch, now: float, width: int, *, paused: bool, ascii_
         Content.styled(f"every {board.traffic.interval:g} s", "$text-muted"),
         Content.styled(one_line(watch.source), "$text-muted"),
     ]
-    return _joined([part for part in parts if part.plain], width)
+    return fitting((part for part in parts if part.plain), width)
 
 
 def _companion(name: str, one: Companion, there: str) -> Content:
     return Content.styled(f"{name} {there if one.word == 'there' else one.word}", _COMPANIONS[one.word])
-
-
-def _joined(parts: Sequence[Content], width: int) -> Content:
-    kept: list[Content] = []
-    left = width
-    for part in parts:
-        size = cell_len(part.plain) + 2
-        if size > left + 2:
-            break
-        left -= size
-        kept.append(part)
-    return Content("  ").join(kept)
 
 
 def losses_text(watch: KernelWatch) -> str:

@@ -26,7 +26,8 @@ from installer.tui.policies.panels import PanelWork
 from installer.tui.policies.popup import CompletionPopup
 from installer.tui.policies.rows import RowView
 from installer.tui.policies.tree import DraftTarget, PolicyTarget, WorkloadTarget, tree_head, tree_rows
-from installer.tui.policies.views import PAGES, VIEWS, ViewTab, ViewTabs
+from installer.tui.policies.views import PAGES, VIEWS, ViewTabs
+from installer.tui.views import ViewsScreen
 from installer.tui.widgets.lines import LineView
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ F7 mends what can be mended for certain. Ctrl+Space shows what may stand at the 
 Effect and Impact show what the text would do before it is applied. F9 applies it; it can go back by itself."""
 
 
-class PoliciesScreen(DraftWork, PanelWork, ChangeWork):
+class PoliciesScreen(ViewsScreen, DraftWork, PanelWork, ChangeWork):
     """Network policies.
 
     Attributes:
@@ -66,6 +67,7 @@ class PoliciesScreen(DraftWork, PanelWork, ChangeWork):
 
     AREA = "policies"
     ACTIONS = ACTIONS
+    VIEWS = VIEWS
     HELP = HELP_TEXT
     CSS_PATH = "policies.tcss"
     AUTO_FOCUS: ClassVar[str | None] = "#tree"
@@ -282,11 +284,6 @@ class PoliciesScreen(DraftWork, PanelWork, ChangeWork):
         problems = len(self.checked.findings) if self.checked is not None else 0
         self.query_one(ViewTabs).show(self.view, self.page, problems)
 
-    @on(ViewTab.Chosen)
-    def _view_clicked(self, message: ViewTab.Chosen) -> None:
-        message.stop()
-        self.show_view(message.view)
-
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Know the view by what has the keys."""
         names = {"tree": "policies", "panel-rows": self.page}
@@ -299,18 +296,6 @@ class PoliciesScreen(DraftWork, PanelWork, ChangeWork):
             for kind in ("list", "text", "panel"):
                 self.set_class(kind == _kind(view), f"-view-{kind}")
             self.show_tabs()
-
-    def action_next_view(self) -> None:
-        """Show the next view."""
-        self._turn(1)
-
-    def action_previous_view(self) -> None:
-        """Show the view before."""
-        self._turn(-1)
-
-    def _turn(self, step: int) -> None:
-        names = list(VIEWS)
-        self.show_view(names[(names.index(self.view) + step) % len(names)])
 
     def action_edit(self) -> None:
         """Show the text."""

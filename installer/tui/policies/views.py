@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.message import Message
-from textual.widgets import Static
+
+from installer.tui.views import ViewTab
 
 VIEWS = {
     "policies": "Policies",
@@ -25,34 +22,10 @@ PAGES = tuple(VIEWS)[2:]
 """Views that the panel shows."""
 
 
-class ViewTab(Static):
-    """One view; a click shows it."""
-
-    @dataclass
-    class Chosen(Message):
-        """A view was clicked.
-
-        Attributes:
-            view: the view.
-        """
-
-        view: str
-
-    def __init__(self, view: str):
-        super().__init__(VIEWS[view], markup=False, id=f"view-{view}")
-        self._view = view
-
-    def on_click(self, event: events.Click) -> None:
-        """Ask for the view."""
-        event.stop()
-        self.post_message(self.Chosen(self._view))
-
-
 class ViewTabs(Horizontal):
     """All views; the one in use and the page of the panel stand out."""
 
     DEFAULT_CSS = """
-    ViewTabs ViewTab { width: auto; padding: 0 1; color: $text-muted; pointer: pointer; }
     ViewTabs ViewTab.-page { color: $foreground; text-style: underline; }
     ViewTabs ViewTab.-active { background: $boost; color: $foreground; text-style: bold; }
     ViewTabs ViewTab.-bad { color: $error; }
@@ -65,8 +38,8 @@ class ViewTabs(Horizontal):
 
     def compose(self) -> ComposeResult:
         """Make the tabs."""
-        for view in VIEWS:
-            yield ViewTab(view)
+        for view, title in VIEWS.items():
+            yield ViewTab(view, title)
 
     def show(self, view: str, page: str, problems: int) -> None:
         """Mark the view in use, the page of the panel, and the number of problems."""

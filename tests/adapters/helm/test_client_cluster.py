@@ -6,9 +6,7 @@ import base64
 import gzip
 import json
 import signal
-import ssl
 import urllib.error
-import urllib.request
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +18,7 @@ import yaml
 from installer.adapters.helm.client import HelmClient
 from installer.domain.errors import BeeyardError, ConnectError, DeadlineError
 from installer.ports.helm import Release
-from tests.support.apiserver import ApiServer
+from tests.support.apiserver import ApiServer, api_server
 from tests.support.helm_binary import helm_binary
 from tests.support.tiny_chart import tiny_chart
 
@@ -29,12 +27,8 @@ SPACE = "default"
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    server = ApiServer(tmp_path_factory.mktemp("api"))
-    try:
-        server.start()
+    with api_server(tmp_path_factory.mktemp("api")) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture
@@ -50,13 +44,8 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def call(api: ApiServer, path: str, method: str = "GET", body: object = None) -> Any:
     """Call the API as its administrator; return its answer, also when it refuses."""
-    context = ssl.create_default_context(cafile=str(api.folder / "ca.crt"))
-    context.load_cert_chain(api.folder / "admin.crt", api.folder / "admin.key")
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{api.server}{path}", data, {"Content-Type": "application/json"}, method=method)
     try:
-        with urllib.request.urlopen(request, context=context, timeout=10) as answer:
-            return json.load(answer)
+        return api.call(method, path, body)
     except urllib.error.HTTPError as refusal:
         with refusal:
             return json.load(refusal)

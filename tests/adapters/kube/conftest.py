@@ -7,17 +7,13 @@ import pytest
 
 from installer.adapters.kube.client import KubeClient
 from installer.adapters.kube.opener import Kubeconfigs
-from tests.support.apiserver import ApiServer
+from tests.support.apiserver import ApiServer, api_server
 
 
 @pytest.fixture(scope="session")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    server = ApiServer(tmp_path_factory.mktemp("apiserver"))
-    try:
-        server.start()
+    with api_server(tmp_path_factory.mktemp("apiserver")) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture

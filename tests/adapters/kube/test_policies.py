@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -17,14 +16,13 @@ from installer.adapters.kube.opener import Kubeconfigs
 from installer.adapters.store.pending import FilePending
 from installer.adapters.store.policy_history import FileHistory
 from installer.domain.errors import BeeyardError, ConnectError, RefusedError
-from installer.ports.cluster import CILIUM_NETWORK_POLICIES, CRDS, Object
+from installer.ports.cluster import CILIUM_NETWORK_POLICIES, Object
 from installer.ports.pending import Pending
 from installer.services.policies.apply import Policies
 from installer.services.policies.revert import guard, revert
 from installer.services.policies.world import read_world
 from tests.support.apiserver import ApiServer
-
-CRD_FILES = Path(__file__).parents[2] / "fixtures" / "crds"
+from tests.support.policy_server import install_crds
 
 
 def policy(name: str, *peers: str, namespace: str = "default") -> dict[str, Any]:
@@ -37,30 +35,14 @@ def policy(name: str, *peers: str, namespace: str = "default") -> dict[str, Any]
     }
 
 
-async def install_crds(kube: KubeClient) -> None:
-    for path in sorted(CRD_FILES.glob("*.json")):
-        crd = json.loads(path.read_text())
-        crd.pop("status", None)
-        crd["metadata"] = {"name": crd["metadata"]["name"]}
-        await kube.apply(crd)
-    async with asyncio.timeout(30):
-        while not all(is_established(item) for item in await kube.list(CRDS)):
-            await asyncio.sleep(0.05)
-
-
-def is_established(crd: Object) -> bool:
-    conditions = (crd.get("status") or {}).get("conditions") or ()
-    return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
-
-
 @pytest.fixture
 def history(tmp_path: Path) -> FileHistory:
     return FileHistory(tmp_path / "state" / "history.jsonl")
 
 
 @pytest.fixture
-async def policies(kube: KubeClient, history: FileHistory) -> AsyncIterator[Policies]:
-    await install_crds(kube)
+async def policies(api: ApiServer, kube: KubeClient, history: FileHistory) -> AsyncIterator[Policies]:
+    install_crds(api)
     yield Policies(kube, history, author="tester")
     for item in await kube.list(CILIUM_NETWORK_POLICIES):
         await kube.delete(CILIUM_NETWORK_POLICIES, item["metadata"]["name"], namespace=item["metadata"]["namespace"])

@@ -19,10 +19,10 @@ from installer.services.policies.rollout import PolicyTools
 from installer.tui.policies.dialogs import ApplyDialog
 from installer.tui.policies.screen import PoliciesScreen
 from installer.wiring.flow_feeds import open_feed
-from tests.adapters.kube.test_policies import install_crds
-from tests.support.apiserver import ApiServer
+from tests.support.apiserver import ApiServer, api_server
 from tests.support.cockpit import stub_services, text_of, wait_for
 from tests.support.policies import identity, shop_flow
+from tests.support.policy_server import install_crds
 from tests.tui.conftest import Open
 from tests.tui.policies.conftest import POLICIES
 
@@ -35,19 +35,15 @@ app: frontend"""
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    server = ApiServer(tmp_path_factory.mktemp("apiserver"))
-    try:
-        server.start()
+    with api_server(tmp_path_factory.mktemp("apiserver")) as server:
+        install_crds(server)
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture
 async def kube(api: ApiServer, tmp_path: Path) -> AsyncIterator[KubeClient]:
     opener = Kubeconfigs(env={"HOME": str(tmp_path)}, k3s=tmp_path / "absent.yaml")
     client = await opener.open(str(api.kubeconfig()))
-    await install_crds(client)
     for app in ("frontend", "cart", "api"):
         spec = {"containers": [{"name": "main", "image": "example.org/x"}], "serviceAccountName": "default"}
         metadata = {"name": app, "namespace": "default", "labels": {"app": app}}

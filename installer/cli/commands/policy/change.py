@@ -27,9 +27,9 @@ from installer.cli.options import examples, output_option
 from installer.domain.errors import BeeyardError, ExitCode, InterruptedRunError, RefusedError, UsageError
 from installer.domain.policy.world import World, key_of
 from installer.domain.text import printable
-from installer.ports.pending import Pending
-from installer.services.policies.apply import Applied, Edit, order
+from installer.services.policies.apply import Edit, order
 from installer.services.policies.rights import Rights
+from installer.services.policies.rollout import Plan, Rollout
 
 
 @click.command("diff")
@@ -178,34 +178,21 @@ async def _agree() -> None:
 async def _do(
     cluster: Any, world: World, edits: Sequence[Edit], options: dict[str, Any], deadline: float, told: Told
 ) -> int:
-    edits = [edit for edit in edits if edit.action != "none"]
-    began = time.time_ns()
-    ids = [cluster.policies.new_id() for _ in edits]
-    if deadline:  # armed before the first change: it works also when this process dies in the middle
-        told.waits(await _arm(ids, options, deadline))
-    done: list[Applied] = []
-    for edit, change_id in zip(edits, ids, strict=True):
-        done.append(await cluster.policies.apply(edit, reason=options["reason"], change_id=change_id))
-        told.done(done[-1])
-    if deadline:
-        output.talk(f"goes back in {options['confirm_within']} unless you run: beeyard policy confirm {ids[-1]}")
-    for one in done if options["wait"] else []:
+    from installer.wiring.policies import policy_tools
+
+    plan, began = Plan(tuple(edits)), time.time_ns()
+    kubeconfig = str(Path(options["kubeconfig"]).resolve()) if options["kubeconfig"] else ""
+    rollout = Rollout(policy_tools(), cluster.kube, kubeconfig=kubeconfig, context=options["context"] or "")
+    done = await rollout.carry_out(plan, reason=options["reason"], within=deadline, now=began / 1e9, tell=told.done)
+    if done.pending:
+        told.waits(done)
+        output.talk(f"goes back in {options['confirm_within']} unless you run: beeyard policy confirm {done.pending}")
+    for one in done.applied if options["wait"] else []:
         if one.after is not None and one.change and str(one.after.get("kind", "")).startswith("Cilium"):
             told.word(one, *await cluster.policies.valid(one.after))
     if options["watch"]:
-        told.drops(await watch_changes(world, edits, began, options))
+        told.drops(await watch_changes(world, plan.changes, began, options))
     return told.end()
-
-
-async def _arm(ids: Sequence[str], options: dict[str, Any], seconds: float) -> Pending:
-    """Start the process that takes the changes back."""
-    from installer.wiring.policies import guarded, pending
-
-    kubeconfig = str(Path(options["kubeconfig"]).resolve()) if options["kubeconfig"] else ""
-    one = Pending(ids[-1], time.time() + seconds, kubeconfig, options["context"] or "", tuple(ids))
-    pending().add(one)
-    await guarded(one)
-    return one
 
 
 @click.command("rollback")

@@ -7,8 +7,8 @@ from typing import Any
 from installer.cli import output
 from installer.domain.errors import ExitCode
 from installer.domain.text import printable
-from installer.ports.pending import Pending
 from installer.services.policies.apply import Applied, Edit
+from installer.services.policies.rollout import Done
 from installer.services.policies.watch import Watched
 
 
@@ -54,9 +54,9 @@ class Told:
         show(edit, with_diff=not self._as_json)
         self._changes[edit.key] = edit_json(edit)
 
-    def waits(self, pending: Pending) -> None:
+    def waits(self, done: Done) -> None:
         """Keep what goes back by itself."""
-        self._pending = {"id": pending.id, "deadline": pending.deadline}
+        self._pending = {"id": done.pending, "deadline": done.deadline}
 
     def done(self, applied: Applied) -> None:
         """Tell what was done."""
