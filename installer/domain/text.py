@@ -35,10 +35,10 @@ def one_line(text: str) -> str:
 def human_bytes(count: float) -> str:
     """Return a byte count for people: ``123 B``, ``4.5 MB`` (powers of 1000)."""
     for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000 or unit == "GB":
+        if count < 1000:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
-    return f"{count:.1f} GB"
+    return f"{count:.1f} TB"
 
 
 def human_seconds(seconds: float) -> str:

@@ -114,11 +114,11 @@ class Artifacts:
             await asyncio.shield(task)
 
 
-def read_installed(read: Callable[[Path], FileState | None], state_dir: Path, name: str = "") -> Installed:
-    """Return what earlier runs wrote down; an error calls the file ``name``, or by its path where that is empty."""
+def read_installed(read: Callable[[Path], FileState | None], state_dir: Path) -> Installed:
+    """Return what earlier runs wrote down."""
     path = state_dir / "installed.json"
     record = read(path)
-    return installed.load(record.data if record else None, name or str(path))
+    return installed.load(record.data if record else None, str(path))
 
 
 @dataclass(slots=True)

@@ -206,7 +206,7 @@ class UndoService:
             options=Options(state_dir=self.state_dir, environment=environment),
             tools=tools,
             emit=emit,
-            installed=read_installed(tools.files.read, self.state_dir, "installed.json"),
+            installed=read_installed(tools.files.read, self.state_dir),
             table=self.table,
             helm_binary=await self._helm(spec, tools),
         )

@@ -203,7 +203,7 @@ class Uninstall:
             options=Options(state_dir=self.state_dir, environment=environment),
             tools=tools,
             emit=emit,
-            installed=read_installed(tools.files.read, self.state_dir, "installed.json"),
+            installed=read_installed(tools.files.read, self.state_dir),
             table=self.table,
         )
         job = UninstallJob(Runner(removal_steps(removal), run), run, removal, self.runs, LoggedRun(run, self.open_log))

@@ -29,6 +29,7 @@ from installer.domain.flows.flow import (
 from installer.domain.tap import dns
 from installer.domain.tap.directory import Directory
 from installer.domain.tap.samples import STATES, DnsMessage, Drop, Sample, TcpEvent, Where
+from installer.domain.text import human_bytes
 
 EMITTER = Emitter("tap")
 TCP_EVENTS = 240
@@ -68,7 +69,7 @@ class Converter:
         self._directory.learn(row.source if out else row.destination, row.space)
         source, destination = self._ends(row, row.group)
         who = f"{row.process}[{row.pid}]" if row.process else f"[{row.pid}]" if row.pid else ""
-        size = f"{count(row.packets, 'packet')}, {size_text(row.bytes)}"
+        size = f"{count(row.packets, 'packet')}, {human_bytes(row.bytes)}"
         return self._answer(
             Flow(
                 time=times.from_ns(row.last),
@@ -103,7 +104,7 @@ class Converter:
     def drop(self, row: Drop) -> Answer:
         """Return packets dropped, as a flow."""
         source, destination = self._ends(row, 0, local=False)
-        size = f"{count(row.packets, 'packet')}, {size_text(row.bytes)}"
+        size = f"{count(row.packets, 'packet')}, {human_bytes(row.bytes)}"
         return self._answer(
             Flow(
                 time=times.from_ns(row.last),
@@ -254,16 +255,6 @@ def layer4(row: Where, flags: int) -> Layer4 | None:
 def tcp_flags(bits: int) -> TCPFlags:
     """Return the flags of a byte of a TCP header."""
     return TCPFlags(**{name: bool(bits >> bit & 1) for bit, name in enumerate(_FLAG_FIELDS)})
-
-
-def size_text(size: int) -> str:
-    """Return bytes for people: ``512 B``, ``3.4 kB``."""
-    amount, unit = float(size), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if amount < 1000 or unit == "TB":
-            break
-        amount /= 1000
-    return f"{size} B" if unit == "B" else f"{amount:.1f} {unit}"
 
 
 def duration_text(nanos: int) -> str:

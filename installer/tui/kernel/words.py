@@ -6,8 +6,9 @@ from installer.domain.flows.flow import Endpoint, Flow
 from installer.domain.flows.printing import text
 from installer.domain.flows.rates import ASCII_BLOCKS, BLOCKS, sparkline
 from installer.domain.flows.where.syntax import value_text
-from installer.domain.tap.convert import duration_text, size_text
+from installer.domain.tap.convert import duration_text
 from installer.domain.tap.latency import Latency
+from installer.domain.text import human_bytes
 
 
 def duration(nanos: int) -> str:
@@ -17,7 +18,7 @@ def duration(nanos: int) -> str:
 
 def size(number: float) -> str:
     """Return ``3.4 kB``."""
-    return size_text(int(number))
+    return human_bytes(int(number))
 
 
 def rate(number: float) -> str:

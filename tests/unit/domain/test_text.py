@@ -21,7 +21,9 @@ def test_plain_text_is_left_alone() -> None:
     assert printable("\x1b[31mred\u202e") == "\\x1b[31mred\\u202e"
 
 
-@pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (2.5e9, "2.5 GB")])
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (2.5e9, "2.5 GB"), (2e15, "2000.0 TB")]
+)
 def test_bytes(count: float, text: str) -> None:
     assert human_bytes(count) == text
 

@@ -10,7 +10,7 @@ from installer.domain.flows.flow import Answer
 from installer.domain.flows.printing.compact import CompactPrinter
 from installer.domain.flows.printing.json_form import JsonPrinter
 from installer.domain.flows.printing.options import PrintOptions
-from installer.domain.tap.convert import Converter, duration_text, size_text
+from installer.domain.tap.convert import Converter, duration_text
 from installer.domain.tap.directory import Directory
 from installer.domain.tap.reasons import is_routine
 from installer.domain.tap.samples import DnsMessage, Drop, Sample, TcpEvent
@@ -87,6 +87,5 @@ def test_what_is_no_loss() -> None:
     assert not is_routine(drop("NETFILTER_DROP", "nft_do_chain", 17))
 
 
-def test_sizes_and_durations() -> None:
-    assert [size_text(size) for size in (0, 999, 1000, 3_000_000)] == ["0 B", "999 B", "1.0 kB", "3.0 MB"]
+def test_durations() -> None:
     assert [duration_text(nanos) for nanos in (900, 3_200_000, 12_000_000_000)] == ["1 us", "3.2 ms", "12.0 s"]
