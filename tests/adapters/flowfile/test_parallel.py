@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
@@ -137,11 +138,14 @@ def test_an_interrupt_leaves_no_process_behind(tmp_path: Path) -> None:
     os.close(read)
 
 
-def test_what_can_be_shared() -> None:
+def test_what_can_be_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     def recording(size: int | None) -> Recording:
         return Recording("x", 0, size, lambda: b"")
 
+    monkeypatch.setattr(threading, "active_count", lambda: 1)  # whatever the tests before have left
     assert can_share(recording(1 << 30), 2)
     assert not can_share(recording(1 << 30), 1)
     assert not can_share(recording(1000), 2)
     assert not can_share(recording(None), 2)
+    monkeypatch.setattr(threading, "active_count", lambda: 2)
+    assert not can_share(recording(1 << 30), 2)

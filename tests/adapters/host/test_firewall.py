@@ -122,7 +122,7 @@ def test_a_kube_proxy_that_will_be_switched_off() -> None:  # failure mode 7
     script = """
     iptables -t nat -N KUBE-SERVICES; mkdir -p /etc/rancher/k3s
     echo 'disable-kube-proxy: {}' >/etc/rancher/k3s/config.yaml
-    printf '#!/bin/sh\\nsleep 1000\\n' >/usr/local/bin/k3s; chmod +x /usr/local/bin/k3s
+    printf '#!/bin/sh\\n[ "$1" != server ] || sleep 1000\\n' >/usr/local/bin/k3s; chmod +x /usr/local/bin/k3s
     /usr/local/bin/k3s server & until grep -q server /proc/$!/cmdline; do sleep 0.05; done
     """
     assert "E-PRE-066" in codes(look(HOST + script.replace("{}", "false")))
