@@ -18,7 +18,10 @@ from installer.services.evidence_host import HostTexts, read_host
 SECONDS = 12.0
 """Seconds that the failure of a run may take longer for its explanation."""
 
-_CLEAR = ("E-PRE-", "E-CLI-", "E-RUN-", "E-SPEC-", "E-CONFIG-", "E-BUNDLE-", "E-WEB-", "E-FETCH-")
+_CLEAR = (
+    *("E-PRE-", "E-CLI-", "E-RUN-", "E-SPEC-", "E-CONFIG-", "E-BUNDLE-", "E-WEB-", "E-FETCH-"),
+    *("E-CHART-", "E-KUBECONFIG-", "E-STATE-", "E-STORE-"),
+)
 """Errors that say all there is to say: the cluster has nothing to do with them."""
 
 

@@ -74,7 +74,7 @@ async def test_what_an_earlier_start_said_is_past() -> None:
     assert await explain(run_with(CRASH, "Starting k3s v1.36.4+k3s1", "fine"), error) is None
 
 
-@pytest.mark.parametrize("code", ["E-PRE-001", "E-CLI-002", "E-BUNDLE-005", "E-WEB-001"])
+@pytest.mark.parametrize("code", ["E-PRE-001", "E-CLI-002", "E-BUNDLE-005", "E-WEB-001", "E-KUBECONFIG-005"])
 async def test_errors_that_say_it_all_are_left_alone(code: str) -> None:
     assert await explain(run_with(CRASH), BeeyardError("no", code=code)) is None
 
