@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from installer.cli import output
-from installer.cli.asking import agreed
+from installer.cli.asking import confirm
 from installer.cli.commands.policy.common import (
     file_option,
     opened,
@@ -24,12 +24,14 @@ from installer.cli.commands.policy.common import (
 from installer.cli.commands.policy.told import Told, edit_json, show
 from installer.cli.commands.policy.watching import watch_changes, watch_options
 from installer.cli.options import examples, output_option
-from installer.domain.errors import BeeyardError, ExitCode, InterruptedRunError, RefusedError, UsageError
+from installer.domain.errors import BeeyardError, ExitCode, RefusedError, UsageError
 from installer.domain.policy.world import World, key_of
 from installer.domain.text import printable
 from installer.services.policies.apply import Edit, order
 from installer.services.policies.rights import Rights
 from installer.services.policies.rollout import Plan, Rollout
+
+_LOOK_ONLY = "Add --yes, or `policy diff` to look only."
 
 
 @click.command("diff")
@@ -126,7 +128,7 @@ async def _change(options: dict[str, Any], *, wanted: Sequence[Any] = (), remove
             return told.end()
         await rights.need(edits, back=bool(deadline))
         if not options["yes"]:
-            await _agree()
+            await confirm("Apply?", fix=_LOOK_ONLY)
         return await _do(cluster, world, edits, options, deadline, told)
 
 
@@ -168,11 +170,6 @@ def _guard(world: World, edits: Sequence[Edit]) -> None:
     removed = [edit.live for edit in edits if edit.wanted is None and edit.live is not None]
     for danger in dangers(world, changed, removed):
         output.talk(printable(f"warning: {danger.text} [{danger.code}]\n    {danger.why}"))
-
-
-async def _agree() -> None:
-    if not await agreed("Apply?", why="", fix="Add --yes, or `policy diff` to look only."):
-        raise InterruptedRunError("nothing was changed", why="You did not agree.", code="E-CLI-003")
 
 
 async def _do(
@@ -221,7 +218,7 @@ async def _rollback(change: str, options: dict[str, Any]) -> int:
         if not edit.conflicts:  # else applying tells of them
             await Rights(cluster.kube).need([edit])
             if not options["yes"]:
-                await _agree()
+                await confirm("Apply?", fix=_LOOK_ONLY)
         applied = await cluster.policies.apply(edit, reason=options["reason"] or f"take back {one.id}", reverts=one.id)
         told.done(applied)
         return told.end()
