@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -278,6 +279,20 @@ def test_unwritable_kubeconfig(bundle: Path) -> None:
     assert "--no-merge" in done.err
 
 
+def stopped(process: subprocess.Popen[str]) -> list[int]:
+    """Stop what a run has started, and return it."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    found = [int(child) for child in children.split()]
+    send(found, signal.SIGSTOP)
+    return found
+
+
+def send(processes: list[int], which: signal.Signals) -> None:
+    for one in processes:
+        with suppress(ProcessLookupError):
+            os.kill(one, which)
+
+
 def test_a_release_stuck_in_pending_is_freed(bundle: Path) -> None:
     """Killed while helm is at work: the release stays pending, as after a lost connection."""
     run_testbed("down")
@@ -285,13 +300,15 @@ def test_a_release_stuck_in_pending_is_freed(bundle: Path) -> None:
         for event in events(process):
             if event["event"] == "step-started" and event["step"] == "cilium":
                 break
-        while not kubectl("get", "secret", "-n", "kube-system", "-l", "owner=helm,status=pending-install", check=False):
+        pending = ("get", "secret", "-n", "kube-system", "-l", "owner=helm,status=pending-install", "-o", "name")
+        helm = stopped(process)
+        while not kubectl(*pending, check=False):
+            send(helm, signal.SIGCONT)
+            time.sleep(0.1)  # helm goes on in small steps, so that the moment is not missed
             assert process.poll() is None
-        helm = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            helm = stopped(process)
         process.kill()
-        for child in helm:
-            with suppress(ProcessLookupError):
-                os.kill(int(child), signal.SIGKILL)
+        send(helm, signal.SIGKILL)
     done = install(bundle, "--no-merge")
     assert done.rc == 0, done.err
 

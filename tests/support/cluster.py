@@ -49,10 +49,10 @@ def beeyard(*arguments: str, env: Mapping[str, str] | None = None, timeout: floa
 
 
 def run_testbed(*arguments: str) -> str:
-    """Run scripts/testbed and return the last line it prints; its talk goes to our stderr."""
-    done = subprocess.run(
-        [ROOT / "scripts/testbed", *arguments], stdout=subprocess.PIPE, text=True, timeout=1800, check=True
-    )
+    """Run scripts/testbed and return the last line it prints."""
+    command = [str(ROOT / "scripts/testbed"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr
     lines = done.stdout.strip().splitlines()
     return lines[-1] if lines else ""
 
