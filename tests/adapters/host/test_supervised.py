@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -332,6 +333,26 @@ async def test_it_outlives_its_terminal(host: Host) -> None:
     state = await host.services.state("testd")
     assert (state.enabled, state.active, state.pid) == (True, True, told["pid"])
     await host.services.stop("testd")
+
+
+def test_a_program_is_written_down_when_its_start_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = Folder.save_process
+
+    def slowly(folder: Folder, name: str, pid: int) -> None:
+        time.sleep(0.3)  # a busy machine
+        written(folder, name, pid)
+
+    monkeypatch.setattr(Folder, "save_process", slowly)
+    boot = tmp_path / "boot"
+    boot.write_text("boot-one")
+    (tmp_path / "unit.json").write_text(json.dumps({"argv": [], "log": str(tmp_path / "log")}))
+    folder = Folder(str(tmp_path), str(boot))
+    pid = Supervisor(folder).spawn(["/bin/sleep", "100"], note=True)
+    try:
+        assert folder.living("child.json") == pid
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def test_log_is_bounded(tmp_path: Path) -> None:

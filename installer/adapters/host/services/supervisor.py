@@ -180,15 +180,21 @@ class Supervisor:
         """Start a program in a session of its own, output to the log.
 
         With ``note`` it writes itself down before it turns into the program: whatever kills us, it is not forgotten.
+        We wait for that, because whoever is told of the start looks there.
         """
         env = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", **read_json(self.folder.file("env.json"))}
         log = self.open_log()
+        noted, writer = os.pipe()
         pid = os.fork()
         if pid == 0:
             if note:
                 self.folder.save_process("child.json", os.getpid())
+            os.close(writer)
             _become(argv, env, log)
-        os.close(log)
+        for handle in (writer, log):
+            os.close(handle)
+        os.read(noted, 1)
+        os.close(noted)
         return pid
 
     def start(self) -> None:
