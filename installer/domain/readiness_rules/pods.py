@@ -38,6 +38,8 @@ _FINAL_PULL = re.compile(
     re.IGNORECASE,
 )
 _CREATE_REASONS = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "PreCreateHookError"}
+_PRESSURE = re.compile(r"node\.kubernetes\.io/(disk|memory|pid)-pressure")
+_SHORT_OF = {"disk": "disk space", "memory": "memory", "pid": "processes"}
 _WAITS_FOR_NETWORK = re.compile(
     r"node\.kubernetes\.io/(not-ready|network-unavailable|unreachable)|node\.cilium\.io/agent-not-ready"
     r"|node\.cloudprovider\.kubernetes\.io/uninitialized|no nodes available|skip schedule deleting",
@@ -161,10 +163,12 @@ def _unscheduled(pod: Object, message: str, *, replaces: bool) -> Iterator[Findi
         "E-POD-002", _subject(pod), "no node takes the pod", clean(message), _scheduling_fix(pod, message)
     )
     grace = PORT_GRACE if "free ports" in message else SCHEDULE_GRACE
-    yield Finding(problem, None if replaces else grace)
+    yield Finding(problem, None if replaces or _PRESSURE.search(message) else grace)
 
 
 def _scheduling_fix(pod: Object, message: str) -> str:
+    if short := _PRESSURE.search(message):
+        return f"Free {_SHORT_OF[short[1]]} on the node; some minutes later the kubelet takes its taint away by itself."
     if "anti-affinity" in message or "affinity/anti" in message or "free ports" in message:
         replicas = "operator.replicas" if name_of(pod).startswith("cilium-operator") else "replicas"
         return (

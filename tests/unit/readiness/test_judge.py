@@ -328,6 +328,16 @@ def test_a_pod_that_no_node_takes_is_fatal_after_its_grace(message: str, fix: st
     assert only_problem(facts, now=end, since=first.since).fatal
 
 
+@pytest.mark.parametrize(("kind", "what"), [("disk", "disk space"), ("memory", "memory"), ("pid", "processes")])
+def test_a_node_under_pressure_is_waited_for(kind: str, what: str) -> None:
+    message = f"0/1 nodes are available: 1 node(s) had taint {{node.kubernetes.io/{kind}-pressure: }}, that the pod"
+    judged = judge(operator_broken(unscheduled(message)), EXPECTED, now=1000.0)
+    assert judged.recheck_at is None
+    (problem,) = judged.snapshot.problems
+    assert (problem.code, problem.fatal) == ("E-POD-002", False)
+    assert f"Free {what} on the node" in problem.fix
+
+
 def test_a_finding_that_went_away_starts_anew() -> None:
     facts = operator_broken(unscheduled("0/1 nodes are available: 1 Insufficient cpu."))
     first = judge(facts, EXPECTED, now=10.0)
