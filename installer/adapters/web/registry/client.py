@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
-import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,7 +147,9 @@ class RegistryClient(Pusher):
             return Descriptor(digest, len(answer.body), kind), answer.body
 
         descriptor, data = await self._from_any(source, ask)
-        await asyncio.to_thread(_keep, source.folder / descriptor.hex, data)
+        path = source.folder / descriptor.hex
+        async with self._being_written(path):  # images that share a manifest are pulled at once
+            await asyncio.to_thread(_keep, path, data)
         return descriptor, data
 
     async def _blobs(self, source: _Source, manifest: Manifest) -> tuple[Descriptor, ...]:
@@ -163,10 +163,13 @@ class RegistryClient(Pusher):
 
     async def _blob(self, source: _Source, descriptor: Descriptor) -> None:
         path = source.folder / descriptor.hex
-        async with self._busy.setdefault(path, asyncio.Lock()), self._slots:
+        async with self._being_written(path), self._slots:
             await self._from_any(source, lambda endpoint: self._fetch_blob(source, endpoint, descriptor, path))
         if (size := path.stat().st_size) != descriptor.size:
             raise _wrong_size(source.ref, descriptor, size)
+
+    def _being_written(self, path: Path) -> asyncio.Lock:
+        return self._busy.setdefault(path, asyncio.Lock())
 
     async def _fetch_blob(self, source: _Source, endpoint: Endpoint, descriptor: Descriptor, path: Path) -> None:
         url = endpoint.url(source.ref.repository, f"blobs/{descriptor.digest}")
@@ -219,11 +222,9 @@ def _read_right(path: Path, digest: str) -> bytes | None:
 
 
 def _keep(path: Path, data: bytes) -> None:
-    """Write a manifest; images that share it are pulled at once, so the file on its way has a name of its own."""
-    descriptor, partial = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".new", dir=path.parent)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-    Path(partial).replace(path)
+    partial = path.with_name(f"{path.name}.new")
+    partial.write_bytes(data)
+    partial.replace(path)
 
 
 def _absent(ref: ImageRef, endpoint: Endpoint) -> BeeyardError:
