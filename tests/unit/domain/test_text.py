@@ -22,7 +22,11 @@ def test_plain_text_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "text"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (2.5e9, "2.5 GB"), (2e15, "2000.0 TB")]
+    ("count", "text"),
+    [
+        *((0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1500, "1.5 kB")),
+        *((3_000_000, "3.0 MB"), (2.5e9, "2.5 GB"), (2e15, "2000.0 TB")),
+    ],
 )
 def test_bytes(count: float, text: str) -> None:
     assert human_bytes(count) == text
